@@ -1,0 +1,2 @@
+//! The `boesfsc` command.
+fn main() {}

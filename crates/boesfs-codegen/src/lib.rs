@@ -1,0 +1,7 @@
+//! From a checked policy to an automaton, packed tables and a standard BPF object, and back.
+//!
+//! In: a [`boesfs_lang::policy::Policy`]. Out: the bytes of a `policy.o`. Holds: no IO, no `unsafe`; the same policy gives the same bytes.
+
+#![forbid(unsafe_code)]
+
+pub mod tables;

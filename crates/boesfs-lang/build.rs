@@ -1,0 +1,2 @@
+//! Generates the LALR(1) parser from the one grammar of the language.
+fn main() {}

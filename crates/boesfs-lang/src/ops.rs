@@ -1,0 +1,278 @@
+//! The operation table: the only list of operations in the project.
+//!
+//! The C header, the reference page, the conformance matrix and the diagnostics are views of [`TABLE`].
+//! Bit *i* of every operation bitmap, in every table and on every hook, is the operation with number *i* here.
+//! Numbers are part of the object format: append, never reorder.
+
+use std::fmt;
+
+use crate::cond::Arg;
+
+/// One operation that a policy can allow or refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "each is described by its row of TABLE")]
+pub enum Op {
+    Read = 0,
+    Write,
+    Append,
+    Truncate,
+    Exec,
+    Map,
+    List,
+    Stat,
+    Readlink,
+    Create,
+    Mkdir,
+    Mknod,
+    Symlink,
+    Link,
+    Unlink,
+    Rmdir,
+    Rename,
+    Chmod,
+    Chown,
+    Utimes,
+    Getxattr,
+    Setxattr,
+    Listxattr,
+    Lock,
+    Ioctl,
+    Statfs,
+    Watch,
+}
+
+/// How a hook mediates an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mediation {
+    /// The hook asks the policy each time; the text says where.
+    Asked(&'static str),
+    /// The hook cannot see the operation by itself: it follows the verdict on another one.
+    /// A policy that names such an operation apart is refused by the hook.
+    Follows(Op, &'static str),
+}
+
+/// One row of the operation table.
+#[derive(Clone, Copy, Debug)]
+pub struct OpInfo {
+    /// The operation; its number is the row's index and the bit in every bitmap.
+    pub op: Op,
+    /// The word used in policies, messages and audit records.
+    pub name: &'static str,
+    /// What the operation covers, for the reference page.
+    pub about: &'static str,
+    /// The arguments a `when` condition may speak of, besides `uid`, `gid` and `owner`, which every operation carries.
+    pub args: &'static [Arg],
+    /// How the FUSE hook mediates it.
+    pub fuse: Mediation,
+}
+
+/// The number of operations.
+pub const COUNT: usize = 27;
+
+use Arg::{Flags, Length, Mode, Offset, Size};
+use Mediation::{Asked, Follows};
+
+const fn row(op: Op, name: &'static str, about: &'static str, args: &'static [Arg], fuse: Mediation) -> OpInfo {
+    OpInfo { op, name, about, args, fuse }
+}
+
+/// The operation table, by number.
+#[rustfmt::skip]
+pub const TABLE: [OpInfo; COUNT] = [
+    row(Op::Read, "read", "open a file for reading, and read from it", &[Flags, Size, Offset, Length], Asked("open; read where a condition concerns it")),
+    row(Op::Write, "write", "open a file for writing without O_APPEND, write to it, and allocate or punch its blocks", &[Flags, Size, Offset, Length], Asked("open, write, fallocate, copy_file_range")),
+    row(Op::Append, "append", "open a file with O_APPEND for writing, and write at its end", &[Flags, Size, Offset, Length], Asked("open, write")),
+    row(Op::Truncate, "truncate", "set a file's size, also by O_TRUNC", &[Flags, Size], Asked("open with O_TRUNC, setattr of the size")),
+    row(Op::Exec, "exec", "execute a file", &[Flags, Mode], Asked("open for execution")),
+    row(Op::Map, "map", "map a file into memory", &[Flags], Follows(Op::Read, "a descriptor open for reading can be mapped: the kernel does not ask")),
+    row(Op::List, "list", "open a directory and read its entries", &[Flags], Asked("opendir")),
+    row(Op::Stat, "stat", "read an object's attributes, ask whether it exists; walking through a directory is not an operation", &[], Asked("getattr, access; lookup for hide")),
+    row(Op::Readlink, "readlink", "read or follow a symbolic link", &[], Asked("readlink")),
+    row(Op::Create, "create", "make a regular file, also by open with O_CREAT and O_TMPFILE", &[Flags, Mode], Asked("create, tmpfile, mknod of a regular file")),
+    row(Op::Mkdir, "mkdir", "make a directory", &[Mode], Asked("mkdir")),
+    row(Op::Mknod, "mknod", "make a device, FIFO or socket", &[Mode], Asked("mknod")),
+    row(Op::Symlink, "symlink", "make a symbolic link", &[], Asked("symlink")),
+    row(Op::Link, "link", "give a file a second name: asked of the old name, besides create of the new", &[], Asked("link")),
+    row(Op::Unlink, "unlink", "remove a name that is not a directory's", &[], Asked("unlink; rename over an existing name")),
+    row(Op::Rmdir, "rmdir", "remove a directory", &[], Asked("rmdir; rename over an empty directory")),
+    row(Op::Rename, "rename", "move an object away from its name: asked of the old name, besides create of the new", &[Flags], Asked("rename")),
+    row(Op::Chmod, "chmod", "change the permission bits, also through an ACL", &[Mode], Asked("setattr, setxattr of an ACL")),
+    row(Op::Chown, "chown", "change the owner or group", &[], Asked("setattr")),
+    row(Op::Utimes, "utimes", "set the times", &[], Asked("setattr")),
+    row(Op::Getxattr, "getxattr", "read an extended attribute", &[Size], Asked("getxattr")),
+    row(Op::Setxattr, "setxattr", "set or remove an extended attribute", &[Flags, Size], Asked("setxattr, removexattr")),
+    row(Op::Listxattr, "listxattr", "list the names of extended attributes", &[Size], Asked("listxattr")),
+    row(Op::Lock, "lock", "take or test an advisory lock", &[Flags, Offset, Length], Asked("getlk, setlk, flock")),
+    row(Op::Ioctl, "ioctl", "send a device or file-system request", &[Flags], Asked("ioctl")),
+    row(Op::Statfs, "statfs", "read a file system's statistics", &[], Asked("statfs")),
+    row(Op::Watch, "watch", "watch an object for changes (inotify, fanotify)", &[], Follows(Op::Stat, "inotify watches below FUSE without a request")),
+];
+
+impl Op {
+    /// The operation with number `number`.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<Op> {
+        TABLE.get(number as usize).map(|info| info.op)
+    }
+
+    /// The operation called `name` in policies.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Op> {
+        TABLE.iter().find(|info| info.name == name).map(|info| info.op)
+    }
+
+    /// Its number: the bit in every operation bitmap.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// Its row of the table.
+    #[must_use]
+    pub const fn info(self) -> &'static OpInfo {
+        &TABLE[self as usize]
+    }
+
+    /// The word used in policies.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        self.info().name
+    }
+
+    /// Whether a condition on this operation may speak of `arg`.
+    #[must_use]
+    pub fn carries(self, arg: Arg) -> bool {
+        matches!(arg, Arg::Uid | Arg::Gid | Arg::Owner) || self.info().args.contains(&arg)
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A set of operations: bit *i* is operation *i*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ops(pub u32);
+
+impl Ops {
+    /// No operation.
+    pub const NONE: Ops = Ops(0);
+    /// Every operation: the group `all`.
+    pub const ALL: Ops = Ops((1 << COUNT) - 1);
+
+    /// The set of `ops`.
+    #[must_use]
+    pub const fn of(ops: &[Op]) -> Ops {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < ops.len() {
+            bits |= 1 << ops[i] as u32;
+            i += 1;
+        }
+        Ops(bits)
+    }
+
+    /// Whether `op` is in the set.
+    #[must_use]
+    pub const fn contains(self, op: Op) -> bool {
+        self.0 >> op as u32 & 1 == 1
+    }
+
+    /// Whether every operation of `other` is in the set.
+    #[must_use]
+    pub const fn is_superset(self, other: Ops) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether the set is empty.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The operations of the set, by number.
+    pub fn iter(self) -> impl Iterator<Item = Op> {
+        TABLE.iter().map(|info| info.op).filter(move |op| self.contains(*op))
+    }
+}
+
+impl std::ops::BitOr for Ops {
+    type Output = Ops;
+    fn bitor(self, other: Ops) -> Ops {
+        Ops(self.0 | other.0)
+    }
+}
+
+impl From<Op> for Ops {
+    fn from(op: Op) -> Ops {
+        Ops(1 << op.number())
+    }
+}
+
+/// A named group of operations.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// The word used in policies.
+    pub name: &'static str,
+    /// Its members.
+    pub ops: Ops,
+    /// What it is for.
+    pub about: &'static str,
+}
+
+/// The groups, in the order of the reference page.
+pub const GROUPS: [Group; 3] = [
+    Group {
+        name: "view",
+        ops: Ops::of(&[
+            Op::Read,
+            Op::Map,
+            Op::List,
+            Op::Stat,
+            Op::Readlink,
+            Op::Getxattr,
+            Op::Listxattr,
+            Op::Lock,
+            Op::Statfs,
+            Op::Watch,
+        ]),
+        about: "look at everything, change nothing",
+    },
+    Group {
+        name: "edit",
+        ops: Ops::of(&[
+            Op::Write,
+            Op::Append,
+            Op::Truncate,
+            Op::Create,
+            Op::Mkdir,
+            Op::Symlink,
+            Op::Link,
+            Op::Unlink,
+            Op::Rmdir,
+            Op::Rename,
+            Op::Chmod,
+            Op::Utimes,
+            Op::Setxattr,
+            Op::Lock,
+        ]),
+        about: "change contents, names and plain attributes; not owners, devices or ioctls",
+    },
+    Group { name: "all", ops: Ops::ALL, about: "every operation" },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_at_their_numbers() {
+        for (i, info) in TABLE.iter().enumerate() {
+            assert_eq!(info.op.number() as usize, i, "{}", info.name);
+            assert_eq!(Op::from_name(info.name), Some(info.op));
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs programs under a BoesFS policy.
