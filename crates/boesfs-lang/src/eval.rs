@@ -14,7 +14,8 @@ use std::cmp::Reverse;
 
 use crate::cond::Args;
 use crate::ops::Op;
-use crate::policy::{Default, Effect, Policy, Record, RoleId, Rule, RuleId};
+use crate::policy::{Default, Effect, Policy, Record, Rule, RuleId};
+use crate::subjects::RoleId;
 
 /// One question: may a subject with these active roles do this here?
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +24,7 @@ pub struct Request<'a> {
     pub op: Op,
     /// The object's path, in components from the root; empty for the root itself.
     pub path: &'a [&'a [u8]],
-    /// The active roles, flattened (see [`Policy::flatten`]).
+    /// The active roles, flattened (see [`crate::subjects::Subjects::flatten`]).
     pub roles: &'a [RoleId],
     /// The operation's arguments.
     pub args: Args,

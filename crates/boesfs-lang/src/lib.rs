@@ -6,7 +6,7 @@
 //!
 //! 1. [`source`]: texts and places in them
 //! 2. [`pattern`], [`cond`], [`ops`]: the words rules are made of
-//! 3. [`policy`]: the checked policy
+//! 3. [`subjects`], [`policy`]: the checked policy
 //! 4. [`eval`]: what it means
 
 #![forbid(unsafe_code)]
@@ -17,3 +17,4 @@ pub mod ops;
 pub mod pattern;
 pub mod policy;
 pub mod source;
+pub mod subjects;

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::cond::Arg;
 
 /// One operation that a policy can allow or refuse.
@@ -154,7 +156,7 @@ impl fmt::Display for Op {
 }
 
 /// A set of operations: bit *i* is operation *i*.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ops(pub u32);
 
 impl Ops {

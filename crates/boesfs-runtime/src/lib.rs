@@ -1,1 +1,5 @@
 //! Runs programs under a BoesFS policy.
+//!
+//! In: a policy object. Out: a supervised workload. The only Rust crate with `unsafe`, in its few system modules.
+
+pub mod checker;

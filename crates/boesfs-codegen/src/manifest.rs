@@ -1,0 +1,81 @@
+//! What an object says of itself besides its programs and tables: section `boesfs.manifest`.
+
+use boesfs_lang::ops::Ops;
+use boesfs_lang::policy::{Default, Effect, Record, RuleId};
+use boesfs_lang::subjects::Subjects;
+use serde::{Deserialize, Serialize};
+
+/// Version of the object format: tables, context, manifest. Readers refuse any other.
+pub const FORMAT: u32 = 1;
+
+/// The manifest of a policy object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The policy's name.
+    pub name: String,
+    /// The answer where no rule decides.
+    pub default: Default,
+    /// SHA-256 of the source texts, in order, each with its name.
+    pub source_hash: [u8; 32],
+    /// Names of the source files, relative to the policy's folder; the first is the policy itself.
+    pub files: Vec<String>,
+    /// The rules, by [`RuleId`].
+    pub rules: Vec<RuleInfo>,
+    /// Roles, who holds them, and the classes.
+    pub subjects: Subjects,
+    /// Sizes of the automaton.
+    pub sizes: Sizes,
+}
+
+/// What is kept of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleInfo {
+    /// Index into [`Manifest::files`].
+    pub file: u32,
+    /// Line of its first byte, from 1.
+    pub line: u32,
+    /// First byte in the file.
+    pub start: u32,
+    /// One past its last byte.
+    pub end: u32,
+    /// Its text, on one line.
+    pub text: String,
+    /// Its effect.
+    pub effect: Effect,
+    /// What it records.
+    pub record: Record,
+    /// The operations it names.
+    pub ops: Ops,
+    /// The operations it names one by one, not through a group: a hook that cannot tell them apart refuses the rule.
+    pub named: Ops,
+    /// Whether it has a condition.
+    pub conditional: bool,
+}
+
+/// Sizes of the automaton, for `stats` and the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sizes {
+    /// States, without padding.
+    pub states: u32,
+    /// Literal edges.
+    pub edges: u32,
+    /// States of the byte automata for globs.
+    pub glob_states: u32,
+    /// Distinct rows.
+    pub rows: u32,
+    /// Decisions.
+    pub decisions: u32,
+    /// Distinct conditions.
+    pub conditions: u32,
+}
+
+impl Manifest {
+    /// `file:line` of a rule, for people.
+    #[must_use]
+    pub fn place(&self, rule: RuleId) -> Option<(&str, u32)> {
+        let info = self.rules.get(rule.0 as usize)?;
+        Some((self.files.get(info.file as usize)?, info.line))
+    }
+}
