@@ -2,14 +2,15 @@
 //!
 //! Everything is little-endian and lies in read-only sections of the object, one per field of [`Tables`]. Every index
 //! is masked with the (power-of-two) table length minus one before a load; padding is zero, and zero always
-//! refuses: state 0 is the *dead* state, whose row allows nothing.
+//! refuses: state 0 is the *dead* state, whose row allows nothing. What comes from outside (state, class, operation,
+//! length of the name) is compared instead: out of range is the dead state, or a refusal.
 //!
 //! ```text
 //! step(state, name):
 //!     s = states[state]
 //!     if s.out == 0            -> s.default                       a leaf: the name need not be looked at
 //!     if s.out & HAS_LITERALS:
-//!         h = hash(state, name); e = edges[(h + displacements[h >> 40]) & mask]
+//!         h = hash(seed, state, name); e = edges[(h + displacements[h >> 40]) & mask]
 //!         if e.state == state && e.length == length && names[e.name..] == name -> e.next
 //!     g = s.out & !HAS_LITERALS
 //!     if g == 0                -> s.default
@@ -28,9 +29,12 @@
 //!                              -> decisions[d].verdict
 //! ```
 
+use boesfs_lang::cond::Cond;
 use boesfs_lang::eval::{Cause, Verdict};
 use boesfs_lang::policy::{Effect, Record, RuleId};
 use serde::{Deserialize, Serialize};
+
+use crate::manifest::Sizes;
 
 /// A state of the automaton: an index into [`Tables::states`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,6 +118,8 @@ pub struct Decision {
 pub struct Tables {
     /// Number of classes: the stride of `rows` and `causes`.
     pub classes: u32,
+    /// Seed of [`hash`]: another is tried when no displacements separate all edges.
+    pub seed: u64,
     /// `.rodata.states`
     pub states: Vec<State>,
     /// `.rodata.edges`
@@ -144,6 +150,68 @@ pub struct Tables {
     pub glob_outcome: Vec<u32>,
     /// `.rodata.gtargets`
     pub glob_targets: Vec<u32>,
+}
+
+/// What the automaton stage hands to the emitter: all that an object holds besides the manifest's texts.
+#[derive(Clone, Debug, Default)]
+pub struct Packed {
+    /// The tables.
+    pub tables: Tables,
+    /// The distinct conditions: number `i + 1` in [`Decision::cond`] is `conditions[i]`. Compiled to instructions.
+    pub conditions: Vec<Condition>,
+    /// Sizes before padding.
+    pub sizes: Sizes,
+}
+
+/// A condition, and a rule that has it: its place in the source is shown beside the instructions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The condition.
+    pub cond: Cond,
+    /// The first rule with this condition.
+    pub rule: RuleId,
+}
+
+/// Multiplied with the state to start [`hash`].
+pub const HASH_STATE: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Multiplied in [`hash`] for each word of the name.
+pub const HASH_WORD: u64 = 0xff51_afd7_ed55_8ccd;
+/// How far [`hash`] is shifted right to index [`Tables::displacements`].
+pub const HASH_DISPLACEMENT_SHIFT: u32 = 40;
+/// The longest name of one component, in bytes.
+pub const MAX_NAME: usize = 255;
+
+/// The hash of a literal edge.
+///
+/// It starts as `state * HASH_STATE + seed`. Then each word `w` of the name, eight bytes little-endian, the last
+/// padded with zero bytes, is mixed in by `h = (h ^ w) * HASH_WORD; h = h ^ (h >> 32)`. All arithmetic wraps.
+/// The edge is in slot `(h + displacements[(h >> 40) & (displacements.len() - 1)]) & (edges.len() - 1)`, the
+/// addition being one of 32 bits on the low half of `h`.
+#[must_use]
+pub fn hash(seed: u64, state: StateId, name: &[u8]) -> u64 {
+    let start = u64::from(state.0).wrapping_mul(HASH_STATE).wrapping_add(seed);
+    name_words(name).fold(start, |h, word| {
+        let h = (h ^ word).wrapping_mul(HASH_WORD);
+        h ^ (h >> 32)
+    })
+}
+
+/// A name in words of eight bytes, little-endian, the last one padded with zero bytes: as [`Tables::names`] holds it.
+pub fn name_words(name: &[u8]) -> impl Iterator<Item = u64> {
+    name.chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_le_bytes(word)
+    })
+}
+
+impl Tables {
+    /// The slot of [`Tables::edges`] where an edge with this [`hash`] is, if there is one.
+    #[must_use]
+    pub fn edge_slot(&self, hash: u64) -> usize {
+        let bucket = (hash >> HASH_DISPLACEMENT_SHIFT) as usize & (self.displacements.len() - 1);
+        (hash as u32).wrapping_add(u32::from(self.displacements[bucket])) as usize & (self.edges.len() - 1)
+    }
 }
 
 /// Bits of a packed verdict.
