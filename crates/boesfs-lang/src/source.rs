@@ -77,4 +77,12 @@ impl SourceFile {
         let line = self.line_starts.partition_point(|start| *start <= offset);
         (line as u32, offset - self.line_starts[line - 1] + 1)
     }
+
+    /// The bytes of line `index` (from 0) with its newline.
+    #[must_use]
+    pub fn line_range(&self, index: usize) -> Option<std::ops::Range<usize>> {
+        let start = *self.line_starts.get(index)? as usize;
+        let end = self.line_starts.get(index + 1).map_or(self.text.len(), |next| *next as usize);
+        Some(start..end)
+    }
 }

@@ -1,0 +1,92 @@
+//! Diagnostics for people, by codespan-reporting.
+
+use std::ops::Range;
+
+use codespan_reporting::diagnostic as codespan;
+use codespan_reporting::files::{Error, Files};
+use codespan_reporting::term::termcolor::{Ansi, NoColor};
+use codespan_reporting::term::{Config, Styles, StylesWriter, emit_to_write_style};
+
+use super::{Diagnostic, Severity};
+use crate::source::{FileId, SourceMap};
+
+/// Whether terminal colours are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Color {
+    /// Plain text.
+    Never,
+    /// ANSI escapes.
+    Ansi,
+}
+
+/// Renders `diagnostics`, each with the lines of source that it speaks of.
+#[must_use]
+pub fn render(sources: &SourceMap, diagnostics: &[Diagnostic], color: Color) -> String {
+    let config = Config::default();
+    let styles = Styles::default();
+    let mut out = Vec::new();
+    for diagnostic in diagnostics {
+        let shown = convert(diagnostic);
+        let emitted = match color {
+            Color::Never => {
+                let mut writer = StylesWriter::new(NoColor::new(&mut out), &styles);
+                emit_to_write_style(&mut writer, &config, &View(sources), &shown)
+            }
+            Color::Ansi => {
+                let mut writer = StylesWriter::new(Ansi::new(&mut out), &styles);
+                emit_to_write_style(&mut writer, &config, &View(sources), &shown)
+            }
+        };
+        // Only a label outside its file can make this fail; the message must not be lost even then.
+        if emitted.is_err() {
+            out.extend_from_slice(diagnostic.message.as_bytes());
+            out.push(b'\n');
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn convert(diagnostic: &Diagnostic) -> codespan::Diagnostic<FileId> {
+    let severity = match diagnostic.severity {
+        Severity::Error => codespan::Severity::Error,
+        Severity::Warning => codespan::Severity::Warning,
+    };
+    let labels = diagnostic.labels.iter().enumerate().map(|(i, label)| {
+        let style = if i == 0 { codespan::LabelStyle::Primary } else { codespan::LabelStyle::Secondary };
+        let range = label.span.start as usize..label.span.end as usize;
+        codespan::Label::new(style, label.span.file, range).with_message(&label.text)
+    });
+    codespan::Diagnostic::new(severity)
+        .with_code(diagnostic.code.id())
+        .with_message(&diagnostic.message)
+        .with_labels(labels.collect())
+        .with_notes(diagnostic.help.iter().map(|help| format!("help: {help}")).collect())
+}
+
+/// The source map as codespan wants to see it.
+struct View<'s>(&'s SourceMap);
+
+impl<'a> Files<'a> for View<'_> {
+    type FileId = FileId;
+    type Name = &'a str;
+    type Source = &'a str;
+
+    fn name(&'a self, id: FileId) -> Result<&'a str, Error> {
+        self.0.files().get(id.0 as usize).map(|file| file.name.as_str()).ok_or(Error::FileMissing)
+    }
+
+    fn source(&'a self, id: FileId) -> Result<&'a str, Error> {
+        self.0.files().get(id.0 as usize).map(|file| file.text.as_str()).ok_or(Error::FileMissing)
+    }
+
+    fn line_index(&'a self, id: FileId, byte_index: usize) -> Result<usize, Error> {
+        let file = self.0.files().get(id.0 as usize).ok_or(Error::FileMissing)?;
+        Ok(file.line_col(byte_index as u32).0 as usize - 1)
+    }
+
+    fn line_range(&'a self, id: FileId, line_index: usize) -> Result<Range<usize>, Error> {
+        let file = self.0.files().get(id.0 as usize).ok_or(Error::FileMissing)?;
+        let max = file.text.len();
+        file.line_range(line_index).ok_or(Error::LineTooLarge { given: line_index, max })
+    }
+}
