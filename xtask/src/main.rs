@@ -1,2 +1,47 @@
-//! Development tasks: `cargo xtask --help`.
-fn main() {}
+//! Development tasks of BoesFS: `cargo xtask --help`.
+//!
+//! A task is a module. Tasks run other programs and never reach into the crates, except for [`docs`], which prints
+//! the tables that live there.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod docs;
+mod fuzz;
+mod install;
+mod setup;
+mod shell;
+mod tally;
+mod test;
+
+/// Development tasks of BoesFS.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the project needs to build and test itself, then run every check.
+    Test(test::Options),
+    /// Install the Debian packages that the tests need (and, with `--bench`, the benches).
+    Setup(setup::Options),
+    /// Write the generated pages below `docs/`, or check that they are up to date.
+    Docs(docs::Options),
+    /// Run each fuzz target for a short while.
+    Fuzz(fuzz::Options),
+    /// Build the two binaries with optimisation and copy them to `PREFIX/bin`.
+    Install(install::Options),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().task {
+        Task::Test(options) => test::run(&options),
+        Task::Setup(options) => setup::run(&options),
+        Task::Docs(options) => docs::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Install(options) => install::run(&options),
+    }
+}

@@ -1,0 +1,35 @@
+//! Installs the binaries.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::shell::{self, cargo, command};
+
+/// Options of `cargo xtask install`.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Where `bin/` is.
+    #[arg(long, default_value = "/usr/local")]
+    prefix: PathBuf,
+}
+
+/// Builds `boesfsc` and `boesfs` and copies them.
+///
+/// # Errors
+/// The build failed, or the place cannot be written.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "boesfs-cli"]))?;
+    let bin = options.prefix.join("bin");
+    std::fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
+    for name in ["boesfsc", "boesfs"] {
+        let to = bin.join(name);
+        // A running program's file cannot be written, but its name can be taken away.
+        let _ = std::fs::remove_file(&to);
+        std::fs::copy(shell::target().join("release").join(name), &to)
+            .with_context(|| format!("cannot write {}", to.display()))?;
+        println!("{}", to.display());
+    }
+    Ok(())
+}
