@@ -3,7 +3,8 @@
 //! Everything is little-endian and lies in read-only sections of the object, one per field of [`Tables`]. Every index
 //! is masked with the (power-of-two) table length minus one before a load; padding is zero, and zero always
 //! refuses: state 0 is the *dead* state, whose row allows nothing. What comes from outside (state, class, operation,
-//! length of the name) is compared instead: out of range is the dead state, or a refusal.
+//! length of the name) is compared instead: out of range is the dead state, or a refusal. The padding of `decisions`
+//! repeats decision 0, because a verdict of 0 would be an allow.
 //!
 //! ```text
 //! step(state, name):
@@ -28,6 +29,8 @@
 //!     until decisions[d].cond holds: d = decisions[d].next          at most MAX_CHAIN times
 //!                              -> decisions[d].verdict
 //! ```
+
+pub mod walk;
 
 use boesfs_lang::cond::Cond;
 use boesfs_lang::eval::{Cause, Verdict};
@@ -101,8 +104,9 @@ pub struct CauseRef {
     pub base: u32,
 }
 
-/// One decision: 16 bytes. Decision 0 refuses, without a condition: what padding and damage lead to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+/// One decision: 16 bytes. Decision 0 refuses by the default, without a condition: what padding and damage lead to, and
+/// what every shape gives for the numbers that no operation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(C)]
 pub struct Decision {
     /// The verdict, as [`pack_verdict`] writes it.
@@ -111,6 +115,12 @@ pub struct Decision {
     pub cond: u32,
     /// The decision to try when the condition does not hold.
     pub next: u32,
+}
+
+impl Default for Decision {
+    fn default() -> Decision {
+        Decision { verdict: Effect::Deny as u64, cond: 0, next: 0 }
+    }
 }
 
 /// The tables. Lengths of all are powers of two once packed (`glob_class` and one `shapes` entry aside).
