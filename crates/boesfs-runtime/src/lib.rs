@@ -2,4 +2,6 @@
 //!
 //! In: a policy object. Out: a supervised workload. The only Rust crate with `unsafe`, in its few system modules.
 
+pub mod audit;
 pub mod checker;
+pub mod process;

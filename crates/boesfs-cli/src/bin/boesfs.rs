@@ -1,2 +1,34 @@
-//! The `boesfs` command.
-fn main() {}
+//! `boesfs`: runs programs under a policy.
+
+use std::io;
+use std::process::ExitCode;
+
+use boesfs_cli::cmd;
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Run programs under a file-access policy.
+#[derive(Parser)]
+#[command(name = "boesfs", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the manual page as roff.
+    #[command(hide = true)]
+    Man,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Man => match cmd::man::write(&Cli::command(), &mut io::stdout().lock()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("boesfs: {error}");
+                ExitCode::from(4)
+            }
+        },
+    }
+}

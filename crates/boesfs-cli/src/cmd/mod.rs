@@ -1,0 +1,3 @@
+//! The subcommands of `boesfs`, one module each.
+
+pub mod man;

@@ -1,0 +1,3 @@
+//! What the two commands, `boesfsc` and `boesfs`, share: the subcommands and the way to an exit status.
+
+pub mod cmd;

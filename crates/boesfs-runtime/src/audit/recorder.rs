@@ -1,0 +1,188 @@
+//! The queue between the hook's threads and the one that writes.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use boesfs_lang::policy::Effect;
+
+use super::people::People;
+use super::{Event, Names, Sink, json};
+use crate::process::{self, Subject};
+
+/// Events that wait for the writer; more than this are counted as lost.
+const QUEUE: usize = 4096;
+
+/// Where the lines go.
+#[derive(Default)]
+pub struct Streams {
+    /// Lines for people.
+    pub people: Option<Box<dyn Write + Send>>,
+    /// JSON lines.
+    pub json: Option<Box<dyn Write + Send>>,
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Requests that were refused and recorded.
+    pub refused: u64,
+    /// Of those, the ones whose subject was killed.
+    pub killed: u64,
+    /// Requests that were allowed and recorded.
+    pub allowed: u64,
+    /// Records that found no room in the queue, or could not be written.
+    pub lost: u64,
+}
+
+/// The sink of `boesfs exec`. Its thread starts with the first event.
+pub struct Recorder {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<Entry>,
+    totals: Totals,
+    closed: bool,
+    writer: Writer,
+}
+
+enum Writer {
+    /// No event yet.
+    Idle(Names, Streams),
+    Running(JoinHandle<()>),
+    Gone,
+}
+
+/// An event with what only the moment of the request could tell.
+pub(super) struct Entry {
+    pub(super) event: Event,
+    pub(super) subject: Subject,
+    pub(super) time: SystemTime,
+}
+
+impl Recorder {
+    /// A recorder for the policy behind `names`.
+    #[must_use]
+    pub fn new(names: Names, streams: Streams) -> Recorder {
+        let state = State {
+            waiting: VecDeque::new(),
+            totals: Totals::default(),
+            closed: false,
+            writer: Writer::Idle(names, streams),
+        };
+        Recorder { state: Mutex::new(state), wake: Condvar::new() }
+    }
+
+    /// Writes what waits, ends the stream, and gives the totals. Later events are dropped.
+    pub fn finish(&self) -> Totals {
+        let writer = {
+            let mut state = self.lock();
+            state.closed = true;
+            std::mem::replace(&mut state.writer, Writer::Gone)
+        };
+        self.wake.notify_all();
+        if let Writer::Running(thread) = writer {
+            // A panic of the writer has been told on standard error; there is nothing left to write.
+            let _ = thread.join();
+        }
+        self.lock().totals
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state holds counters and a queue: each is whole after every statement.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer's loop: waits for entries, writes them in batches, until closed and empty.
+    fn write(&self, names: &Names, streams: Streams) {
+        let mut people = streams.people.map(People::new);
+        let mut json = streams.json;
+        loop {
+            let (batch, lost) = {
+                let mut state = self.lock();
+                while state.waiting.is_empty() && !state.closed {
+                    state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                if state.waiting.is_empty() {
+                    break;
+                }
+                (std::mem::take(&mut state.waiting), state.totals.lost)
+            };
+            let mut text = String::new();
+            for entry in &batch {
+                if let Some(people) = &mut people {
+                    people.line(names, entry);
+                }
+                if json.is_some() {
+                    json::line(&mut text, names, entry, lost);
+                }
+            }
+            if let Some(people) = &mut people {
+                people.flush(lost);
+            }
+            if let Some(stream) = &mut json {
+                // One write for whole lines: with O_APPEND, other writers cannot come between.
+                if stream.write_all(text.as_bytes()).and_then(|()| stream.flush()).is_err() {
+                    self.lock().totals.lost += batch.len() as u64;
+                }
+            }
+        }
+        if let Some(mut people) = people {
+            people.end(self.lock().totals.lost);
+        }
+    }
+}
+
+impl Recorder {
+    /// [`Sink::record`] for a recorder that is shared, so that its thread can hold it.
+    fn push(self: &std::sync::Arc<Self>, entry: Entry) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        let totals = &mut state.totals;
+        match entry.event.verdict.effect {
+            Effect::Allow => totals.allowed += 1,
+            Effect::Deny | Effect::Hide => totals.refused += 1,
+            Effect::Kill => {
+                totals.refused += 1;
+                totals.killed += 1;
+            }
+        }
+        if state.waiting.len() >= QUEUE {
+            state.totals.lost += 1;
+            return;
+        }
+        state.waiting.push_back(entry);
+        if matches!(state.writer, Writer::Idle(..))
+            && let Writer::Idle(names, streams) = std::mem::replace(&mut state.writer, Writer::Gone)
+        {
+            let recorder = std::sync::Arc::clone(self);
+            let thread = std::thread::Builder::new().name("audit".to_owned());
+            match thread.spawn(move || recorder.write(&names, streams)) {
+                Ok(thread) => state.writer = Writer::Running(thread),
+                // The answer to the request does not depend on it; the loss is counted.
+                Err(_) => state.totals.lost += 1,
+            }
+        }
+        drop(state);
+        self.wake.notify_one();
+    }
+}
+
+impl Sink for std::sync::Arc<Recorder> {
+    fn record(&self, event: Event) {
+        if !event.recorded() {
+            return;
+        }
+        let subject = Subject::of_thread(event.pid);
+        if event.verdict.effect == Effect::Kill {
+            process::kill(&subject);
+        }
+        self.push(Entry { event, subject, time: SystemTime::now() });
+    }
+}
