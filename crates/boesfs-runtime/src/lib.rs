@@ -4,4 +4,5 @@
 
 pub mod audit;
 pub mod checker;
+pub mod fuse;
 pub mod process;
