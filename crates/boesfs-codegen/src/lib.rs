@@ -4,5 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "arbitrary")]
+#[doc(hidden)]
+pub mod arbitrary;
+pub mod automaton;
 pub mod manifest;
+pub mod pack;
 pub mod tables;

@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::Sizes;
 
 /// A state of the automaton: an index into [`Tables::states`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct StateId(pub u32);
 
 impl StateId {
