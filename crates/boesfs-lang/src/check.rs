@@ -3,8 +3,9 @@
 //! What lies outside the text comes through two traits, so that this crate does no IO: [`Loader`] gives the texts of
 //! included files, [`Names`] the numbers of user and group names.
 
-use crate::diag::{Code, Diagnostic};
+use crate::diag::Diagnostic;
 use crate::policy::Policy;
+use crate::resolve::resolve;
 use crate::source::SourceMap;
 
 /// Gives the texts of included files.
@@ -116,8 +117,5 @@ impl std::error::Error for Rejected {}
 /// # Errors
 /// Every error found in one run, with the texts to show them in.
 pub fn check(input: &Input<'_>) -> Result<Checked, Rejected> {
-    let mut sources = SourceMap::default();
-    sources.add(input.name, String::from_utf8_lossy(input.text));
-    let diagnostics = vec![Diagnostic::error(Code::TextTooLong, "the resolver is not part of this version")];
-    Err(Rejected { diagnostics, sources })
+    resolve(input)
 }

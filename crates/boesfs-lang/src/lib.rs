@@ -5,11 +5,12 @@
 //! The stages, in order:
 //!
 //! 1. [`source`]: texts and places in them
-//! 2. [`pattern`], [`cond`], [`ops`]: the words rules are made of
-//! 3. [`subjects`], [`policy`]: the checked policy
-//! 4. [`eval`]: what it means
+//! 2. [`syntax`]: text to tokens to syntax tree
+//! 3. [`ops`], [`cond`], [`pattern`]: the words rules are made of
+//! 4. [`resolve`]: syntax trees to [`policy`] and [`subjects`]
+//! 5. [`eval`]: what a policy means
 //!
-//! [`check()`] runs the stages; what is wrong with a policy comes out as [`diag`].
+//! [`check()`] runs them; what is wrong with a policy comes out as [`diag`].
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,9 @@ pub mod eval;
 pub mod ops;
 pub mod pattern;
 pub mod policy;
+pub mod resolve;
 pub mod source;
 pub mod subjects;
+pub mod syntax;
 
 pub use check::{Checked, Input, Rejected, check};
