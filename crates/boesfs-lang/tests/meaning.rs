@@ -50,8 +50,8 @@ fn effect(policy: &Policy, op: &str, path: &str) -> Effect {
 use Effect::{Allow, Deny, Hide, Kill};
 
 fn notes() -> Policy {
-    let files = Files(BTreeMap::from([("lib/base.bfs", include_str!("files/lib/base.bfs"))]));
-    let input = Input { loader: &files, names: &People, ..Input::new("notes.bfs", include_str!("files/notes.bfs")) };
+    let files = Files(BTreeMap::from([("lib/base.bfs", include_str!("ok/lib/base.bfs"))]));
+    let input = Input { loader: &files, names: &People, ..Input::new("notes.bfs", include_str!("ok/notes.bfs")) };
     check(&input).unwrap_or_else(|rejected| panic!("{rejected}")).policy
 }
 

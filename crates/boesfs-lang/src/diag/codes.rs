@@ -59,7 +59,7 @@ codes! {
     NestedTooDeep "BFS0206" "parentheses that nest too deep"
         "The parentheses of a condition nest at most 32 deep.";
     TooManyErrors "BFS0207" "more errors than are reported"
-        "After 64 syntax errors the rest of the file is not read.";
+        "After 32 syntax errors the rest of a file is not read, and 200 findings are shown at most.";
 
     UnknownLet "BFS0301" "a let that is not defined"
         "`{name}` in a string is replaced by `let name = \"..\";`, which must stand above, in the same file or an included one.";

@@ -63,7 +63,8 @@ impl Roles {
     pub(super) fn find(&self, sources: &SourceMap, sink: &mut Sink, name: Ident) -> Option<RoleId> {
         let text = sources.text(name.0);
         let found = self.ids.get(text).copied();
-        if found.is_none() && sink.has_room() {
+        // A role that could not be read is missing here, and has been told.
+        if found.is_none() && sink.has_room() && !sink.has_syntax_errors() {
             let help = did_you_mean(text, self.ids.keys().map(String::as_str))
                 .unwrap_or_else(|| format!("declare it by `role {text} {{ .. }}`"));
             sink.push(

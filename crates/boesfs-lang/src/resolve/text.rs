@@ -246,6 +246,8 @@ impl Lets {
                         .at(*defined, "defined only here")
                         .help("move the `let` up")
                 }
+                // A let that could not be read is missing here, and has been told.
+                None if sink.has_syntax_errors() => continue,
                 None => {
                     let known = self.values.keys().map(String::as_str);
                     let help = did_you_mean(&name, known).unwrap_or_else(|| {

@@ -27,15 +27,12 @@ const STARTS: [&str; 15] = [
 pub(super) fn unexpected(place: &Place<'_>, expected: &[String]) -> Diagnostic {
     let can = |terminal: &str| expected.iter().any(|e| e.trim_matches('"') == terminal);
     if can("policy") {
-        return between_statements(place);
-    }
-    if can("}") && can("allow") {
-        return in_role(place);
+        return if can("}") { in_role(place) } else { between_statements(place) };
     }
     if can(";") && place.ends_statement() {
         return Diagnostic::error(Code::MissingSemicolon, "missing `;`")
             .at(place.end_of_last(), "the statement ends here")
-            .help("every statement outside a role's braces ends with `;`");
+            .help("every statement ends with `;`, except a role, which ends with `}`");
     }
     let wanted = place.wanted(&can);
     let mut diagnostic = Diagnostic::error(Code::Unexpected, format!("expected {wanted}, found {}", place.shown()))

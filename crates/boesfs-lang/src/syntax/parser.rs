@@ -28,7 +28,7 @@ lalrpop_util::lalrpop_mod!(
 pub const MAX_NESTING: u32 = 32;
 
 /// How many syntax errors are reported of one file.
-pub const MAX_ERRORS: usize = 64;
+pub const MAX_ERRORS: usize = 32;
 
 /// Why the parser gave up: too many errors.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +56,14 @@ pub fn parse(file: FileId, text: &str, lexed: Lexed) -> Parsed {
     let words = tokens.iter().map(|token| Ok::<_, Stop>((token.start, token.kind, token.end)));
     match grammar::FileParser::new().parse(&mut failures, words) {
         Ok(items) => ast.items = items,
-        Err(ParseError::User { .. }) => failures.diagnostics.push(
-            Diagnostic::error(Code::TooManyErrors, format!("more than {MAX_ERRORS} errors in this file"))
-                .help("the rest of the file has not been read; is this a policy?"),
-        ),
+        Err(ParseError::User { .. }) => {
+            let end = failures.last_end.unwrap_or(0);
+            failures.diagnostics.push(
+                Diagnostic::error(Code::TooManyErrors, format!("more than {MAX_ERRORS} errors in this file"))
+                    .at(failures.span(end, end), "the rest has not been read")
+                    .help("is this a policy?"),
+            );
+        }
         Err(error) => failures.report(&error),
     }
     Parsed { ast, diagnostics: failures.diagnostics }
