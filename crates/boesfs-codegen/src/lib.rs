@@ -8,6 +8,8 @@
 #[doc(hidden)]
 pub mod arbitrary;
 pub mod automaton;
+pub mod bpf;
+pub mod emit;
 pub mod manifest;
 pub mod pack;
 pub mod tables;

@@ -188,8 +188,6 @@ pub const HASH_STATE: u64 = 0x9e37_79b9_7f4a_7c15;
 pub const HASH_WORD: u64 = 0xff51_afd7_ed55_8ccd;
 /// How far [`hash`] is shifted right to index [`Tables::displacements`].
 pub const HASH_DISPLACEMENT_SHIFT: u32 = 40;
-/// The longest name of one component, in bytes.
-pub const MAX_NAME: usize = 255;
 
 /// The hash of a literal edge.
 ///
