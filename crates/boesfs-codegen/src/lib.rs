@@ -11,5 +11,6 @@ pub mod automaton;
 pub mod bpf;
 pub mod emit;
 pub mod manifest;
+pub mod object;
 pub mod pack;
 pub mod tables;

@@ -1,9 +1,10 @@
 //! What an object says of itself besides its programs and tables: section `boesfs.manifest`.
 
 use boesfs_lang::ops::Ops;
-use boesfs_lang::policy::{Default, Effect, Record, RuleId};
+use boesfs_lang::policy::{Default, Effect, Policy, Record, Rule, RuleId};
 use boesfs_lang::subjects::Subjects;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// Version of the object format: tables, context, manifest. Readers refuse any other.
 pub const FORMAT: u32 = 1;
@@ -17,7 +18,7 @@ pub struct Manifest {
     pub name: String,
     /// The answer where no rule decides.
     pub default: Default,
-    /// SHA-256 of the source texts, in order, each with its name.
+    /// SHA-256 of the source files, in order: each one's name, then its text, both after their length as `u64`.
     pub source_hash: [u8; 32],
     /// Names of the source files, relative to the policy's folder; the first is the policy itself.
     pub files: Vec<String>,
@@ -72,6 +73,40 @@ pub struct Sizes {
 }
 
 impl Manifest {
+    /// The manifest of `policy`, whose automaton has these sizes.
+    #[must_use]
+    pub fn new(policy: &Policy, sizes: Sizes) -> Manifest {
+        let mut hash = Sha256::new();
+        for file in policy.sources.files() {
+            for part in [&file.name, &file.text] {
+                hash.update((part.len() as u64).to_le_bytes());
+                hash.update(part);
+            }
+        }
+        let info = |rule: &Rule| RuleInfo {
+            file: rule.span.file.0,
+            line: policy.sources.line_col(rule.span).0,
+            start: rule.span.start,
+            end: rule.span.end,
+            text: policy.sources.text(rule.span).split_whitespace().collect::<Vec<_>>().join(" "),
+            effect: rule.effect,
+            record: rule.record,
+            ops: rule.ops,
+            named: rule.named,
+            conditional: rule.when.is_some(),
+        };
+        Manifest {
+            format: FORMAT,
+            name: policy.name.clone(),
+            default: policy.default,
+            source_hash: hash.finalize().into(),
+            files: policy.sources.files().iter().map(|file| file.name.clone()).collect(),
+            rules: policy.rules.iter().map(info).collect(),
+            subjects: policy.subjects.clone(),
+            sizes,
+        }
+    }
+
     /// `file:line` of a rule, for people.
     #[must_use]
     pub fn place(&self, rule: RuleId) -> Option<(&str, u32)> {

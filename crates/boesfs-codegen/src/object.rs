@@ -1,0 +1,76 @@
+//! `policy.o`: a standard BPF relocatable, written and read back.
+//!
+//! In: [`Policy`] and [`Packed`]. Out: bytes; and from bytes, a [`PolicyObject`]. Holds: the same policy gives the same
+//! bytes; whatever [`read`] gives is whole: the hash sum fits, every index that the programs and hooks follow is in
+//! range, the code is a [`Program`]. Nothing else in the project looks into an object's bytes.
+
+mod btf;
+mod elf;
+mod ext;
+mod manifest;
+mod read;
+mod sections;
+mod verify;
+
+use boesfs_lang::policy::Policy;
+
+use crate::bpf::Program;
+use crate::emit::{EmitError, emit};
+use crate::manifest::Manifest;
+use crate::tables::{Packed, Tables};
+
+pub use manifest::{HEADER_BYTES, MAGIC, SECTION as MANIFEST_SECTION};
+pub use read::{ReadError, read};
+pub use verify::TableError;
+
+/// A policy object, read and checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyObject {
+    /// What it says of itself.
+    pub manifest: Manifest,
+    /// The tables.
+    pub tables: Tables,
+    /// The programs, linked: `boesfs_walk` first, then the functions of `.text`.
+    pub program: Program,
+    /// What the kernel takes besides, to show types and policy lines.
+    pub kernel: KernelInfo,
+    /// SHA-256 of the object with this field zero: names this very object.
+    pub digest: [u8; 32],
+}
+
+/// Type and line information as `BPF_PROG_LOAD` takes it, for the linked [`Program`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelInfo {
+    /// Section `.BTF`.
+    pub btf: Vec<u8>,
+    /// `struct bpf_func_info` records: slot, type id.
+    pub func_info: Vec<[u32; 2]>,
+    /// `struct bpf_line_info` records: slot, file name, line text, line and column.
+    pub line_info: Vec<[u32; 4]>,
+}
+
+/// Why an object cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The programs cannot be emitted.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// The tables break a rule that the programs rely on: a mistake in the compiler.
+    #[error("internal error: {0}")]
+    Tables(#[from] TableError),
+    /// The manifest or the ELF file cannot be written: a mistake in the compiler, or a policy beyond the format's limits.
+    #[error("the object cannot be written: {0}")]
+    Write(String),
+}
+
+/// Builds the object of `policy` from what the automaton stage made of it.
+///
+/// # Errors
+/// The tables or the conditions are larger than the kernel takes, or the compiler is at fault.
+pub fn build(policy: &Policy, packed: &Packed) -> Result<Vec<u8>, BuildError> {
+    let manifest = Manifest::new(policy, packed.sizes);
+    let tables = sections::padded(&packed.tables);
+    verify::verify(&tables, &manifest)?;
+    let program = emit(policy, packed)?;
+    elf::write(&program, &tables, &manifest)
+}

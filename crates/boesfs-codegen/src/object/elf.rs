@@ -1,0 +1,223 @@
+//! The ELF file around the sections.
+//!
+//! Order of sections: code with its relocations, tables, map, licence, types, manifest, symbols. Every section of data is
+//! aligned to 8 bytes. Calls inside `.text` are relative and need no relocation.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use ::object::Endianness;
+use ::object::elf;
+use ::object::write::StringId;
+use ::object::write::elf::{FileHeader, Rel, SectionHeader, SectionIndex, Sym, Writer};
+
+use crate::bpf::{Insn, Place, Program};
+use crate::emit::layout::{ENTRY, ENTRY_SECTION, REQUEST_MAP, Table};
+use crate::manifest::Manifest;
+use crate::tables::Tables;
+
+use super::btf::{Btf, MAP_BYTES};
+use super::{BuildError, ext, manifest as header, sections};
+
+/// Relocation of a wide load: `R_BPF_64_64`.
+pub(super) const RELOC_PLACE: u32 = 1;
+/// Relocation of a call: `R_BPF_64_32`.
+pub(super) const RELOC_CALL: u32 = 10;
+/// The section of the functions.
+pub(super) const TEXT: &str = ".text";
+/// The section of the map definitions.
+pub(super) const MAPS: &str = ".maps";
+/// What the programs are licensed under: the kernel wants to know.
+const LICENSE: &[u8] = b"GPL\0";
+
+/// A section before it has an offset.
+struct Section {
+    name: &'static str,
+    flags: u64,
+    bytes: Vec<u8>,
+}
+
+/// A symbol: what is where.
+struct Symbol {
+    name: String,
+    section: usize,
+    kind: elf::SymbolType,
+    value: u64,
+    size: u64,
+}
+
+/// A relocation in section `section`: the slot, the symbol and the type.
+struct Reloc {
+    section: usize,
+    slot: usize,
+    symbol: String,
+    kind: u32,
+}
+
+/// The object's bytes, with its digest in place.
+pub(super) fn write(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
+    let fail = |error: &dyn std::fmt::Display| BuildError::Write(error.to_string());
+    let parts = parts(program, tables, manifest).map_err(|error| fail(&error))?;
+    let (mut file, at) = layout(&parts).map_err(|error| fail(&error))?;
+    let field = at + header::DIGEST.start..at + header::DIGEST.end;
+    let digest = header::digest(&file, field.clone());
+    file[field].copy_from_slice(&digest);
+    Ok(file)
+}
+
+struct Parts {
+    sections: Vec<Section>,
+    symbols: Vec<Symbol>,
+    relocs: Vec<Reloc>,
+}
+
+fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Parts, postcard::Error> {
+    let split = program.functions().first().map_or(0, |entry| entry.end);
+    let code = [(ENTRY_SECTION, 0..split), (TEXT, split..program.insns().len())];
+    let (exec, alloc, write) = (elf::SHF_EXECINSTR.0, elf::SHF_ALLOC.0, elf::SHF_WRITE.0);
+    let mut p = Parts { sections: Vec::new(), symbols: Vec::new(), relocs: Vec::new() };
+    code_parts(&mut p, program, &code, alloc | exec);
+    for table in Table::ALL {
+        let bytes = sections::encode(tables, table);
+        p.add_object(table.symbol(), table.section(), alloc, bytes);
+    }
+    p.add_object(REQUEST_MAP, MAPS, alloc | write, vec![0; MAP_BYTES]);
+    p.add_object("_license", "license", alloc | write, LICENSE.to_vec());
+    let mut btf = Btf::new(tables);
+    let ext = ext::encode(program, &code, &mut btf);
+    let manifest = header::encode(manifest, tables)?;
+    for (name, bytes) in [(".BTF", btf.to_bytes()), (".BTF.ext", ext), (header::SECTION, manifest)] {
+        p.sections.push(Section { name, flags: 0, bytes });
+    }
+    Ok(p)
+}
+
+impl Parts {
+    /// A section that is one variable.
+    fn add_object(&mut self, name: &str, section: &'static str, flags: u64, bytes: Vec<u8>) {
+        let size = bytes.len() as u64;
+        self.sections.push(Section { name: section, flags, bytes });
+        let section = self.sections.len() - 1;
+        self.symbols.push(Symbol { name: name.to_owned(), section, kind: elf::STT_OBJECT, value: 0, size });
+    }
+}
+
+fn code_parts(p: &mut Parts, program: &Program, code: &[(&'static str, Range<usize>); 2], flags: u64) {
+    let slots: Vec<[u8; 8]> = program.slots().collect();
+    for (section, (name, range)) in code.iter().enumerate() {
+        let mut bytes = slots[range.clone()].concat();
+        for slot in range.clone() {
+            let at = slot - range.start;
+            match program.insns()[slot] {
+                Insn::LoadPlace { place, .. } => {
+                    let symbol = match place {
+                        Place::Table(table) => table.symbol(),
+                        Place::RequestMap => REQUEST_MAP,
+                    };
+                    p.relocs.push(Reloc { section, slot: at, symbol: symbol.to_owned(), kind: RELOC_PLACE });
+                }
+                Insn::Call(id) => {
+                    let callee = &program.functions()[id.0 as usize];
+                    if !range.contains(&callee.start) {
+                        // As compilers write it: relative to the symbol, and one slot back for the call itself.
+                        bytes[at * 8 + 4..at * 8 + 8].copy_from_slice(&(-1i32).to_le_bytes());
+                        p.relocs.push(Reloc { section, slot: at, symbol: callee.name.clone(), kind: RELOC_CALL });
+                    }
+                }
+                _ => {}
+            }
+        }
+        for f in program.functions().iter().filter(|f| range.contains(&f.start)) {
+            let (value, size) = ((f.start - range.start) as u64 * 8, (f.end - f.start) as u64 * 8);
+            p.symbols.push(Symbol { name: f.name.clone(), section, kind: elf::STT_FUNC, value, size });
+        }
+        p.sections.push(Section { name, flags, bytes });
+    }
+    debug_assert_eq!(program.functions().first().map(|f| f.name.as_str()), Some(ENTRY));
+}
+
+/// The file, and the offset of the manifest section in it.
+fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
+    let mut file = Vec::new();
+    let mut w = Writer::new_single_phase(Endianness::Little, true, &mut file);
+    w.write_file_header(&FileHeader {
+        os_abi: elf::ELFOSABI_NONE,
+        abi_version: 0,
+        e_type: elf::ET_REL,
+        e_machine: elf::EM_BPF,
+        e_entry: 0,
+        e_flags: Default::default(),
+    })?;
+    let mut manifest = 0;
+    let mut headers: Vec<(StringId, u64)> = Vec::new();
+    for section in &parts.sections {
+        let offset = w.write_align(8);
+        w.write(&section.bytes);
+        headers.push((w.add_section_name(section.name.as_bytes()), offset));
+        if section.name == header::SECTION {
+            manifest = offset as usize;
+        }
+    }
+
+    w.write_null_symbol();
+    let mut numbers = BTreeMap::new();
+    for (symbol, number) in parts.symbols.iter().zip(1..) {
+        let name = w.add_string(symbol.name.as_bytes());
+        let st_name = w.string_offset(Some(name));
+        w.write_symbol(&Sym {
+            section: Some(symbol.section as u32 + 1),
+            st_name,
+            st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, symbol.kind),
+            st_other: Default::default(),
+            st_shndx: Default::default(),
+            st_value: symbol.value,
+            st_size: symbol.size,
+        });
+        numbers.insert(symbol.name.as_str(), number);
+    }
+
+    let mut relocs = Vec::new();
+    for (section, name) in [(0, ".relsyscall"), (1, ".rel.text")] {
+        let offset = w.write_align_relocation();
+        let mut count = 0;
+        for reloc in parts.relocs.iter().filter(|reloc| reloc.section == section) {
+            let r_sym = numbers.get(reloc.symbol.as_str()).copied().unwrap_or_default();
+            let r_type = elf::RelocationType(reloc.kind);
+            w.write_relocation(false, &Rel { r_offset: reloc.slot as u64 * 8, r_sym, r_type, r_addend: 0 });
+            count += 1;
+        }
+        relocs.push((w.add_section_name(name.as_bytes()), section, offset, count));
+    }
+    w.write_strtab()?;
+    w.add_section_name(b".symtab");
+    w.write_shstrtab()?;
+
+    w.write_null_section_header();
+    for (section, (name, offset)) in parts.sections.iter().zip(headers) {
+        let sh_name = w.section_name_offset(Some(name));
+        w.write_section_header(&SectionHeader {
+            sh_name,
+            sh_type: elf::SHT_PROGBITS,
+            sh_flags: elf::SectionFlags(section.flags),
+            sh_addr: 0,
+            sh_offset: offset,
+            sh_size: section.bytes.len() as u64,
+            sh_link: 0,
+            sh_info: 0,
+            sh_addralign: 8,
+            sh_entsize: 0,
+        });
+    }
+    let symtab = SectionIndex(parts.sections.len() as u32 + relocs.len() as u32 + 2);
+    for (name, section, offset, count) in relocs {
+        w.write_relocation_section_header(name, SectionIndex(section as u32 + 1), symtab, offset, count, false);
+    }
+    w.write_strtab_section_header();
+    w.write_symtab_section_header(1);
+    w.write_shstrtab_section_header();
+    let mut head = Vec::new();
+    w.write_file_header_to(&mut head)?;
+    drop(w);
+    file[..head.len()].copy_from_slice(&head);
+    Ok((file, manifest))
+}

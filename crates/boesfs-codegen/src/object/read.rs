@@ -1,0 +1,223 @@
+//! From bytes that may be anything to a [`PolicyObject`].
+//!
+//! First what kind of file it is, then its hash sum, then the parts, each checked for what the readers of a
+//! [`PolicyObject`] rely on: a damaged file is told apart from a foreign one, and nothing is allocated that the file
+//! itself does not hold.
+
+use std::collections::BTreeMap;
+
+use ::object::read::elf::ElfFile64;
+use ::object::{
+    Architecture, Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
+    SectionIndex, SymbolKind,
+};
+
+use crate::bpf::program::FunctionId;
+use crate::bpf::{Function, Insn, Place, Program, ProgramError};
+use crate::emit::layout::{ENTRY, ENTRY_SECTION, FUNCTIONS, REQUEST_MAP, Table};
+use crate::manifest::FORMAT;
+
+use super::elf::{MAPS, RELOC_CALL, RELOC_PLACE, TEXT};
+use super::ext::{self, Strings};
+use super::{KernelInfo, PolicyObject, TableError, manifest, sections, verify};
+
+/// Why bytes are not a policy object.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Not an ELF file for BPF, or one cut short.
+    #[error("not a BPF object file")]
+    NotElf,
+    /// A BPF object that boesfsc has not made.
+    #[error("not a policy object: it was not made by boesfsc")]
+    Foreign,
+    /// Made by another version.
+    #[error("the object has format {format}, this version reads format {FORMAT}: compile the policy again")]
+    Version {
+        /// Its format.
+        format: u32,
+    },
+    /// The hash sum does not fit.
+    #[error("the object is damaged: its hash sum does not fit")]
+    Damaged,
+    /// A section or symbol is missing, stands twice, or has the wrong size.
+    #[error("the object is damaged: section or symbol `{name}`")]
+    Section {
+        /// Its name.
+        name: String,
+    },
+    /// The manifest cannot be decoded.
+    #[error("the object is damaged: its manifest")]
+    Manifest,
+    /// The type or line information cannot be read.
+    #[error("the object is damaged: its type information")]
+    Btf,
+    /// The code is not a program.
+    #[error("the object is damaged: {0}")]
+    Program(#[from] ProgramError),
+    /// The tables break a rule.
+    #[error("the object is damaged: {0}")]
+    Table(#[from] TableError),
+}
+
+type Elf<'a> = ElfFile64<'a, Endianness>;
+
+/// Reads and checks a policy object.
+///
+/// # Errors
+/// The bytes are something else, damaged, or of another version.
+pub fn read(bytes: &[u8]) -> Result<PolicyObject, ReadError> {
+    let elf = Elf::parse(bytes).map_err(|_| ReadError::NotElf)?;
+    if elf.architecture() != Architecture::Bpf || elf.kind() != ObjectKind::Relocatable || !elf.is_little_endian() {
+        return Err(ReadError::NotElf);
+    }
+    let section = elf.section_by_name(manifest::SECTION).ok_or(ReadError::Foreign)?;
+    let (at, size) = section.file_range().ok_or(ReadError::Foreign)?;
+    let data = bytes.get(at as usize..).and_then(|rest| rest.get(..size as usize)).ok_or(ReadError::NotElf)?;
+    let (mut tables, encoded) = manifest::header(data)?;
+    let at = at as usize;
+    let field = at + manifest::DIGEST.start..at + manifest::DIGEST.end;
+    let digest = manifest::digest(bytes, field.clone());
+    if bytes[field] != digest {
+        return Err(ReadError::Damaged);
+    }
+    let manifest = manifest::decode(encoded)?;
+    let names = section_names(&elf)?;
+    for table in Table::ALL {
+        let data = named(&elf, &names, table.section())?;
+        sections::decode(&mut tables, table, data).ok_or_else(|| bad(table.section()))?;
+    }
+    verify::verify(&tables, &manifest)?;
+    let (program, kernel) = program(&elf, &names)?;
+    Ok(PolicyObject { manifest, tables, program, kernel, digest })
+}
+
+fn bad(name: &str) -> ReadError {
+    ReadError::Section { name: name.to_owned() }
+}
+
+/// The sections by name; a name that stands twice is refused.
+fn section_names<'a>(elf: &Elf<'a>) -> Result<BTreeMap<String, SectionIndex>, ReadError> {
+    let mut names = BTreeMap::new();
+    for section in elf.sections() {
+        let name = section.name().map_err(|_| ReadError::NotElf)?;
+        if names.insert(name.to_owned(), section.index()).is_some() {
+            return Err(bad(name));
+        }
+    }
+    Ok(names)
+}
+
+fn named<'a>(elf: &Elf<'a>, names: &BTreeMap<String, SectionIndex>, name: &str) -> Result<&'a [u8], ReadError> {
+    let index = names.get(name).ok_or_else(|| bad(name))?;
+    elf.section_by_index(*index).and_then(|section| section.data()).map_err(|_| bad(name))
+}
+
+/// What relocations can lead to.
+struct Symbols {
+    /// Functions of the linked program, in order.
+    functions: Vec<Function>,
+    /// By symbol number: a place, or the number of a function.
+    places: BTreeMap<usize, Place>,
+    callees: BTreeMap<usize, FunctionId>,
+}
+
+fn program(elf: &Elf<'_>, names: &BTreeMap<String, SectionIndex>) -> Result<(Program, KernelInfo), ReadError> {
+    let code = [ENTRY_SECTION, TEXT].map(|name| Ok::<_, ReadError>((name, named(elf, names, name)?)));
+    let [entry, text] = code;
+    let (entry, text) = (entry?, text?);
+    let split = entry.1.len() / 8;
+    let bases = [(entry.0, 0, split), (text.0, split, text.1.len() / 8)];
+    let symbols = symbols(elf, names, &bases)?;
+    let mut insns = Vec::new();
+    for ((name, code), (_, base, _)) in [entry, text].into_iter().zip(bases) {
+        insns.extend(decode(elf, names[name], code, base, &symbols)?);
+    }
+    let btf = named(elf, names, ".BTF")?;
+    let strings = Strings::of(btf)?;
+    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &strings, &bases)?;
+    let lines = ext::lines(&ext, &strings)?;
+    let starts = symbols.functions.iter().map(|f| f.start as u32);
+    if !starts.eq(ext.funcs.iter().map(|[slot, _]| *slot)) {
+        return Err(ReadError::Btf);
+    }
+    let program = Program::new(insns, symbols.functions, lines)?;
+    if let Some(name) = FUNCTIONS.into_iter().find(|name| program.function(name).is_none()) {
+        return Err(bad(name));
+    }
+    if program.functions().first().map(|f| f.name.as_str()) != Some(ENTRY) {
+        return Err(bad(ENTRY));
+    }
+    Ok((program, KernelInfo { btf: btf.to_vec(), func_info: ext.funcs, line_info: ext.lines }))
+}
+
+fn symbols(
+    elf: &Elf<'_>,
+    names: &BTreeMap<String, SectionIndex>,
+    bases: &[(&str, usize, usize)],
+) -> Result<Symbols, ReadError> {
+    let mut functions = Vec::new();
+    let mut places = BTreeMap::new();
+    for symbol in elf.symbols() {
+        let name = symbol.name().map_err(|_| ReadError::NotElf)?;
+        let section = symbol.section_index();
+        let in_section = |section_name: &str| section == names.get(section_name).copied();
+        if symbol.kind() == SymbolKind::Text {
+            let (_, base, _) = bases.iter().find(|(section, ..)| in_section(section)).ok_or_else(|| bad(name))?;
+            let (start, size) = (symbol.address(), symbol.size());
+            let end = start.checked_add(size).filter(|end| end % 8 == 0 && start % 8 == 0).ok_or_else(|| bad(name))?;
+            let function =
+                Function { name: name.to_owned(), start: base + start as usize / 8, end: base + end as usize / 8 };
+            functions.push((function, symbol.index().0));
+        } else if symbol.address() == 0 {
+            let table = Table::ALL.into_iter().find(|table| in_section(table.section()) && table.symbol() == name);
+            let map = (in_section(MAPS) && name == REQUEST_MAP).then_some(Place::RequestMap);
+            if let Some(place) = table.map(Place::Table).or(map) {
+                places.insert(symbol.index().0, place);
+            }
+        }
+    }
+    functions.sort_by_key(|(function, _)| function.start);
+    let callees = functions.iter().zip(0..).map(|((_, symbol), id)| (*symbol, FunctionId(id))).collect();
+    Ok(Symbols { functions: functions.into_iter().map(|(function, _)| function).collect(), places, callees })
+}
+
+/// The instructions of one section, whose first slot is number `base` of the linked program.
+fn decode(
+    elf: &Elf<'_>,
+    section: SectionIndex,
+    code: &[u8],
+    base: usize,
+    symbols: &Symbols,
+) -> Result<Vec<Insn>, ReadError> {
+    let section = elf.section_by_index(section).map_err(|_| ReadError::NotElf)?;
+    let name = section.name().unwrap_or_default();
+    let (mut places, mut calls) = (BTreeMap::new(), BTreeMap::new());
+    for (offset, reloc) in section.relocations() {
+        let (RelocationTarget::Symbol(symbol), RelocationFlags::Elf { r_type }) = (reloc.target(), reloc.flags())
+        else {
+            return Err(bad(name));
+        };
+        let slot = (offset / 8) as usize;
+        let fresh = match r_type.0 {
+            RELOC_PLACE => symbols.places.get(&symbol.0).map(|place| places.insert(slot, *place).is_none()),
+            RELOC_CALL => symbols.callees.get(&symbol.0).map(|id| calls.insert(slot, *id).is_none()),
+            _ => None,
+        };
+        if offset % 8 != 0 || fresh != Some(true) {
+            return Err(bad(name));
+        }
+    }
+    let starts: BTreeMap<usize, FunctionId> =
+        symbols.functions.iter().map(|f| f.start).zip((0..).map(FunctionId)).collect();
+    let callee = |slot: usize, distance: i32| match calls.get(&slot) {
+        Some(id) => (distance == -1).then_some(*id),
+        None => starts.get(&usize::try_from((base + slot) as i64 + 1 + i64::from(distance)).ok()?).copied(),
+    };
+    let insns = Program::decode(code, |slot| places.get(&slot).copied(), callee)?;
+    let wide = |slot: &usize| matches!(insns.get(*slot), Some(Insn::LoadPlace { .. }));
+    let call = |slot: &usize| matches!(insns.get(*slot), Some(Insn::Call(_)));
+    if !places.keys().all(wide) || !calls.keys().all(call) {
+        return Err(bad(name));
+    }
+    Ok(insns)
+}
