@@ -6,3 +6,4 @@ pub mod audit;
 pub mod checker;
 pub mod fuse;
 pub mod process;
+pub mod sandbox;

@@ -1,0 +1,211 @@
+//! The three processes between the agent and the command.
+//!
+//! ```text
+//! agent (outside)
+//!  ├── setup     new namespaces, mounts the tree, forks the other two, ends
+//!  ├── init      process 1 of the pid namespace: mounts /proc, swaps the root, then only waits for the agent's end
+//!  └── workload  gives up its privileges and becomes the command
+//! ```
+//!
+//! Setup stays outside of the pid namespace so that the FUSE file system, mounted by it, names processes as the agent knows
+//! them. Init and workload are the agent's own children (`CLONE_PARENT`): it waits for the command itself. When the agent
+//! ends, however that is, init's end of the channel closes and its parent-death signal comes: init ends, and the
+//! kernel kills everything in its pid namespace.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{
+    DumpableBehavior, Signal, chdir, getpid, set_dumpable_behavior, set_parent_process_death_signal, setpgid, setsid,
+};
+use rustix::thread::CapabilitySet;
+
+use super::channel::{self, Report};
+use super::error::{SetupError, Step};
+use super::namespaces::{self, Privilege};
+use super::plan::{Command, Plan, StartDir};
+use super::privileges;
+use super::proc;
+use super::seccomp::Filters;
+use super::sys::{self, Disposition, Fork, Lineage, SignalSet};
+use super::terminal::Terminal;
+use super::tree::Tree;
+use super::{dev, find};
+
+/// What the children inherit from the agent.
+pub(super) struct Inherited<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) filters: &'a Filters,
+    pub(super) channel: &'a OwnedFd,
+    pub(super) terminal: &'a Terminal,
+    /// The signals that were blocked before the agent blocked its own.
+    pub(super) signals: SignalSet,
+}
+
+/// The setup process, from its first step to its end.
+pub(super) fn setup(inherited: &Inherited<'_>) -> ! {
+    let status = match try_setup(inherited) {
+        Ok(()) => 0,
+        Err(error) => {
+            report_failure(inherited.channel, &error);
+            1
+        }
+    };
+    sys::exit(status)
+}
+
+fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
+    die_with_the_agent(inherited.channel)?;
+    let privilege = Privilege::of_caller();
+    namespaces::enter(privilege)?;
+    let tree = Tree::new(inherited.plan, |device| channel::send(inherited.channel, &Report::Mounted(device)))?;
+    dev::mount(&tree)?;
+
+    let (ready, done) = pipe_with(PipeFlags::CLOEXEC).step("make a pipe")?;
+    let init = match sys::fork(Lineage::Sibling).step("start the sandbox's init process")? {
+        Fork::Child => init(inherited, &tree, privilege, ready, done),
+        Fork::Parent(pid) => pid,
+    };
+    tell(inherited.channel, &Report::Init(init))?;
+    drop(done);
+    let workload = match sys::fork(Lineage::Sibling).step("start the command's process")? {
+        Fork::Child => workload(inherited, &ready),
+        Fork::Parent(pid) => pid,
+    };
+    tell(inherited.channel, &Report::Workload(workload))
+}
+
+/// Init, from its first step on. It ends when the agent does.
+fn init(inherited: &Inherited<'_>, tree: &Tree, privilege: Privilege, ready: OwnedFd, done: OwnedFd) -> ! {
+    drop(ready);
+    if let Err(error) = try_init(inherited, tree, privilege) {
+        report_failure(inherited.channel, &error);
+        sys::exit(1);
+    }
+    // A workload that never hears this fails, and says so.
+    let _ = rustix::io::write(&done, b"r");
+    drop(done);
+    let Ok(channel) = inherited.channel.try_clone() else { sys::exit(1) };
+    if sys::close_all_but(&channel).is_err() {
+        sys::exit(1);
+    }
+    // Nothing is ever sent: this returns when the agent's end is closed. EINTR aside, there is nothing to go on for.
+    while let Err(Errno::INTR) = rustix::io::read(&channel, &mut [0u8; 1]) {}
+    sys::exit(0)
+}
+
+fn try_init(inherited: &Inherited<'_>, tree: &Tree, privilege: Privilege) -> Result<(), SetupError> {
+    die_with_the_agent(inherited.channel)?;
+    setsid().step("start a session")?;
+    // Children whose parents are gone are reaped by the kernel.
+    sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
+    proc::mount(tree, privilege)?;
+    tree.enter()?;
+    privileges::drop_all_but(CapabilitySet::empty())?;
+    inherited.filters.apply()?;
+    // Its memory is a copy of the agent's: not to be read or traced by the workload, which may have the same user.
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).step("make the init process untraceable")
+}
+
+/// The workload's process, until it becomes the command.
+fn workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> ! {
+    let command = &inherited.plan.command;
+    let status = match try_workload(inherited, ready) {
+        Ok(()) => {
+            let error = execute(command);
+            let errno = error.raw_os_error().unwrap_or(libc::EIO);
+            let _ = channel::send(inherited.channel, &Report::NotExecuted { errno });
+            if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+        }
+        Err(error) => {
+            report_failure(inherited.channel, &error);
+            1
+        }
+    };
+    sys::exit(status)
+}
+
+fn try_workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> Result<(), SetupError> {
+    die_with_the_agent(inherited.channel)?;
+    // Its own process group: kill(0, ...) in the sandbox does not reach the agent, nor whoever started it.
+    setpgid(None, None).step("start a process group")?;
+    inherited.terminal.lend_at_start(getpid());
+    if rustix::io::read(ready, &mut [0u8; 1]).step("wait for the sandbox")? != 1 {
+        return Err(SetupError::new("wait for the sandbox", io::Error::from(io::ErrorKind::BrokenPipe)));
+    }
+    // First away from the old tree, of which the current directory still is.
+    chdir("/").step("enter the sandbox")?;
+    let command = &inherited.plan.command;
+    match &command.dir {
+        StartDir::Named(dir) => {
+            let dir_shown = dir.display();
+            chdir(dir.as_path()).step(format_args!("start in {dir_shown}"))?;
+        }
+        StartDir::Current(dir) => {
+            if let Err(error) = chdir(dir.as_path()) {
+                let note = format!("{} is not in the sandbox ({error}): starting in /", dir.display());
+                tell(inherited.channel, &Report::Note(note))?;
+            }
+        }
+    }
+    sys::set_disposition(libc::SIGPIPE, Disposition::Default);
+    inherited.signals.set();
+    sys::close_on_exec_from(3).step("close inherited descriptors")?;
+    privileges::drop_all_but(inherited.plan.keep)?;
+    inherited.filters.apply()
+}
+
+/// Becomes the command; on return, why not. As execvp(3), with the new environment's `PATH`.
+fn execute(command: &Command) -> io::Error {
+    let Some(program) = command.args.first() else { return io::ErrorKind::InvalidInput.into() };
+    let mut refused = None;
+    for path in find::candidates(program, &command.env) {
+        let error = execute_file(&path, command);
+        match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => {}
+            // Another directory of PATH may hold one that may be executed.
+            Some(libc::EACCES) => refused = Some(error),
+            _ => return error,
+        }
+    }
+    refused.unwrap_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
+}
+
+fn execute_file(path: &CStr, command: &Command) -> io::Error {
+    let error = sys::exec(path, &command.args, &command.env);
+    if error.raw_os_error() != Some(libc::ENOEXEC) {
+        return error;
+    }
+    // A script without `#!`: the shell's.
+    let shell = c"/bin/sh";
+    let args: Vec<CString> =
+        [shell, path].into_iter().map(CStr::to_owned).chain(command.args[1..].iter().cloned()).collect();
+    sys::exec(shell, &args, &command.env)
+}
+
+/// Ties the calling process to the agent's life.
+fn die_with_the_agent(channel: &OwnedFd) -> Result<(), SetupError> {
+    set_parent_process_death_signal(Some(Signal::KILL)).step("tie the sandbox to its agent")?;
+    // Dead already, before the signal was asked for? Then its end of the channel is closed.
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(channel, PollFlags::empty())];
+    poll(&mut fds, Some(&Timespec::default())).step("see whether the agent lives")?;
+    if fds[0].revents().contains(PollFlags::HUP) {
+        sys::exit(1);
+    }
+    Ok(())
+}
+
+fn tell(channel: impl AsFd, report: &Report) -> Result<(), SetupError> {
+    channel::send(channel, report).step("talk to the agent")
+}
+
+fn report_failure(channel: impl AsFd, error: &SetupError) {
+    let help = error.help.as_ref().map(|help| format!("\n{help}")).unwrap_or_default();
+    let errno = error.source.raw_os_error().unwrap_or(0);
+    // An agent that cannot be told sees the process end before the command was started.
+    let _ = channel::send(channel, &Report::Failed { step: format!("{}{help}", error.step), errno });
+}

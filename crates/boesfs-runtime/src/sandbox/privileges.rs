@@ -1,0 +1,57 @@
+//! What a process in the sandbox may still do besides files: as little as can be.
+
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
+
+use super::error::{SetupError, Step};
+
+/// Capabilities that `--cap` may leave to the workload: those that neither reach around the policy nor change
+/// the system it stands on.
+pub const KEEPABLE: [(&str, CapabilitySet); 15] = [
+    ("chown", CapabilitySet::CHOWN),
+    ("dac_override", CapabilitySet::DAC_OVERRIDE),
+    ("dac_read_search", CapabilitySet::DAC_READ_SEARCH),
+    ("fowner", CapabilitySet::FOWNER),
+    ("fsetid", CapabilitySet::FSETID),
+    ("kill", CapabilitySet::KILL),
+    ("setgid", CapabilitySet::SETGID),
+    ("setuid", CapabilitySet::SETUID),
+    ("setpcap", CapabilitySet::SETPCAP),
+    ("net_bind_service", CapabilitySet::NET_BIND_SERVICE),
+    ("net_raw", CapabilitySet::NET_RAW),
+    ("ipc_lock", CapabilitySet::IPC_LOCK),
+    ("mknod", CapabilitySet::MKNOD),
+    ("sys_nice", CapabilitySet::SYS_NICE),
+    ("sys_resource", CapabilitySet::SYS_RESOURCE),
+];
+
+/// The capability called `name` (with or without `cap_`, any case), if it may be kept.
+#[must_use]
+pub fn keepable(name: &str) -> Option<CapabilitySet> {
+    let name = name.to_ascii_lowercase();
+    let name = name.strip_prefix("cap_").unwrap_or(&name);
+    KEEPABLE.iter().find(|(known, _)| *known == name).map(|(_, capability)| *capability)
+}
+
+/// Gives up every capability but `keep`, for good, and any way to gain one by executing a file.
+pub(super) fn drop_all_but(keep: CapabilitySet) -> Result<(), SetupError> {
+    clear_ambient_capability_set().step("clear the ambient capabilities")?;
+    for number in 0..64 {
+        let capability = CapabilitySet::from_bits_retain(1 << number);
+        match capability_is_in_bounding_set(capability) {
+            Ok(true) if !keep.contains(capability) => {
+                remove_capability_from_bounding_set(capability).step("shrink the capability bounding set")?;
+            }
+            Ok(_) => {}
+            // The kernel knows no capability of this number, nor of a higher one.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(SetupError::new("read the capability bounding set", error)),
+        }
+    }
+    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).step("drop capabilities")?;
+    set_no_new_privs(true).step("set no_new_privs")
+}

@@ -1,0 +1,230 @@
+//! The system calls that no kept crate wraps safely: fork, exec, signal sets, `mount_setattr`, `close_range`.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use rustix::process::Pid;
+
+/// Which side of a fork this is.
+pub(super) enum Fork {
+    /// The one that called, with the new process's id in its own pid namespace.
+    Parent(Pid),
+    /// The new one.
+    Child,
+}
+
+/// Whose child a fork makes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lineage {
+    /// The caller's.
+    Child,
+    /// The caller's parent's: a sibling.
+    Sibling,
+}
+
+/// Forks the calling process, which must have one thread.
+pub(super) fn fork(lineage: Lineage) -> io::Result<Fork> {
+    let flags = match lineage {
+        Lineage::Child => libc::SIGCHLD,
+        Lineage::Sibling => libc::SIGCHLD | libc::CLONE_PARENT,
+    };
+    // SAFETY: without CLONE_VM and CLONE_SETTLS the child gets a copy of all memory, and a stack of 0 means to go on on the
+    // copied one. Callers have one thread (module rule: nothing starts a thread before the last fork), so no lock is held
+    // by a thread that is missing in the copy.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags as libc::c_ulong, 0, 0, 0, 0) };
+    match pid {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(Fork::Child),
+        pid => Pid::from_raw(pid as i32).map(Fork::Parent).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+    }
+}
+
+/// Ends a forked process without running what the original registered to run at its exit.
+pub(super) fn exit(status: i32) -> ! {
+    // SAFETY: _exit has no preconditions and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+/// Replaces the process by `program`; on return, why not.
+pub(super) fn exec(program: &CStr, args: &[CString], env: &[CString]) -> io::Error {
+    let pointers = |strings: &[CString]| -> Vec<*const libc::c_char> {
+        strings.iter().map(|s| s.as_ptr()).chain([std::ptr::null()]).collect()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both arrays end in a null pointer and point to NUL-terminated strings that outlive the call.
+    unsafe { libc::execve(program.as_ptr(), args.as_ptr(), env.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+/// Marks every descriptor from `first` on close-on-exec.
+pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: close_range takes no pointers; with CLOEXEC it closes nothing that is still in use here.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Closes every descriptor from 0 on except `keep`. For a process that owns nothing else any more.
+pub(super) fn close_all_but(keep: &OwnedFd) -> io::Result<()> {
+    let keep = keep.as_raw_fd() as u32;
+    let ranges = [(0, keep.checked_sub(1)), (keep + 1, Some(u32::MAX))];
+    for (first, last) in ranges {
+        let Some(last) = last else { continue };
+        // SAFETY: close_range takes no pointers. The caller never uses another descriptor again, and ends by _exit, so
+        // no owner of a closed descriptor is dropped.
+        if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Attributes to add to a mount.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct MountAttrs(u64);
+
+impl MountAttrs {
+    pub(super) const NOSUID: MountAttrs = MountAttrs(libc::MOUNT_ATTR_NOSUID);
+    pub(super) const NODEV: MountAttrs = MountAttrs(libc::MOUNT_ATTR_NODEV);
+    pub(super) const NOEXEC: MountAttrs = MountAttrs(libc::MOUNT_ATTR_NOEXEC);
+    pub(super) const READ_ONLY: MountAttrs = MountAttrs(libc::MOUNT_ATTR_RDONLY);
+
+    pub(super) const fn and(self, other: MountAttrs) -> MountAttrs {
+        MountAttrs(self.0 | other.0)
+    }
+}
+
+/// Which mounts a change of attributes concerns.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The one.
+    This,
+    /// It and all below it.
+    Below,
+}
+
+/// Adds `attrs` to the mount whose root `tree` is.
+pub(super) fn set_mount_attrs(tree: impl AsFd, attrs: MountAttrs, reach: Reach) -> io::Result<()> {
+    let recursive = match reach {
+        Reach::This => 0,
+        Reach::Below => libc::AT_RECURSIVE,
+    };
+    let attr = libc::mount_attr { attr_set: attrs.0, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    // SAFETY: the path is a NUL-terminated empty string, and `attr` is a valid mount_attr of the size given.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            tree.as_fd().as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH | recursive,
+            &raw const attr,
+            size_of::<libc::mount_attr>(),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What a process does with a signal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Disposition {
+    Default,
+    Ignore,
+}
+
+/// Sets what this process does with `signal`.
+pub(super) fn set_disposition(signal: i32, disposition: Disposition) {
+    let handler = match disposition {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignore => libc::SIG_IGN,
+    };
+    // SAFETY: neither SIG_DFL nor SIG_IGN is a function that could run at a bad moment.
+    unsafe { libc::signal(signal, handler) };
+}
+
+/// A set of signals.
+#[derive(Clone, Copy)]
+pub(super) struct SignalSet(libc::sigset_t);
+
+impl SignalSet {
+    /// The set of `signals`.
+    pub(super) fn of(signals: &[i32]) -> SignalSet {
+        // SAFETY: sigset_t is plain data; sigemptyset makes any bytes a valid empty set.
+        let mut set = unsafe { std::mem::zeroed() };
+        // SAFETY: as above; `set` is valid for writing.
+        unsafe { libc::sigemptyset(&raw mut set) };
+        for signal in signals {
+            // SAFETY: `set` is a valid set. A number that is no signal is refused, without effect.
+            unsafe { libc::sigaddset(&raw mut set, *signal) };
+        }
+        SignalSet(set)
+    }
+
+    /// Blocks these signals in the calling thread too; gives the set that was blocked before.
+    pub(super) fn block(&self) -> SignalSet {
+        self.mask(libc::SIG_BLOCK)
+    }
+
+    /// Makes these the signals that the calling thread blocks.
+    pub(super) fn set(&self) {
+        self.mask(libc::SIG_SETMASK);
+    }
+
+    fn mask(&self, how: libc::c_int) -> SignalSet {
+        let mut old = SignalSet::of(&[]);
+        // SAFETY: both sets are valid; `how` is one of the two above, so the call cannot fail.
+        unsafe { libc::pthread_sigmask(how, &raw const self.0, &raw mut old.0) };
+        old
+    }
+
+    /// A descriptor from which these signals are read, once they are blocked.
+    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+        // SAFETY: the set is valid; -1 asks for a new descriptor.
+        let fd = unsafe { libc::signalfd(-1, &raw const self.0, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: signalfd gave a new descriptor, which nobody else owns.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+}
+
+/// A signal read from a descriptor of [`SignalSet::descriptor`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Received {
+    pub(super) signal: i32,
+    /// Whether the kernel sent it, as a terminal does, not a process.
+    pub(super) by_kernel: bool,
+}
+
+/// The next signal that waits at `descriptor`, if one does.
+pub(super) fn next_signal(descriptor: &OwnedFd) -> Option<Received> {
+    let mut bytes = [0u8; size_of::<libc::signalfd_siginfo>()];
+    let read = rustix::io::read(descriptor, &mut bytes).ok()?;
+    if read < bytes.len() {
+        return None;
+    }
+    // SAFETY: signalfd_siginfo is plain data without invalid values, and the kernel filled all of it.
+    let info: libc::signalfd_siginfo = unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) };
+    Some(Received { signal: info.ssi_signo as i32, by_kernel: info.ssi_code == libc::SI_KERNEL })
+}
+
+/// Sends `signal` to process `pid`, or with [`Target::Group`] to its process group.
+pub(super) fn send(target: Target, signal: i32) -> io::Result<()> {
+    let pid = match target {
+        Target::Process(pid) => pid.as_raw_nonzero().get(),
+        Target::Group(pid) => -pid.as_raw_nonzero().get(),
+        Target::OwnGroup => 0,
+        Target::Self_ => std::process::id() as i32,
+    };
+    // SAFETY: kill takes no pointers.
+    if unsafe { libc::kill(pid, signal) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Who gets a signal.
+#[derive(Clone, Copy)]
+pub(super) enum Target {
+    Process(Pid),
+    Group(Pid),
+    OwnGroup,
+    Self_,
+}

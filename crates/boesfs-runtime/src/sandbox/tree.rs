@@ -1,0 +1,245 @@
+//! The sandbox's tree: mounted beside the host's inside the new mount namespace, then put in its place.
+//!
+//! Everything goes by descriptors and is resolved below the new root without symbolic links: nothing that the tree holds can
+//! lead a mount elsewhere.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+};
+use rustix::process::{chdir, fchdir, getegid, geteuid, pivot_root};
+
+use super::error::{SetupError, Step};
+use super::plan::{Plan, Root, Sys};
+use super::special::is_special_name;
+use super::sys::{self, MountAttrs, Reach};
+use super::zones::{Access, Zone};
+
+/// On everything from the host and from FUSE: no set-id programs, no devices.
+const HARMLESS: MountAttrs = MountAttrs::NOSUID.and(MountAttrs::NODEV);
+
+/// The new tree's root directory, attached over the old one.
+pub(super) struct Tree {
+    root: OwnedFd,
+}
+
+impl Tree {
+    /// Mounts the root that `plan` names. `mounted` gets the device of a FUSE file system, and must see to it that it is served.
+    pub(super) fn new(plan: &Plan, mounted: impl FnOnce(OwnedFd) -> io::Result<()>) -> Result<Tree, SetupError> {
+        let tree = match &plan.root {
+            Root::Native(access) => {
+                let root = host_tree(Path::new("/"), *access).step("copy the host's tree")?;
+                attach_over_root(&root)?;
+                Tree { root }
+            }
+            Root::Fuse(_) => {
+                let (root, device) = fuse_root()?;
+                attach_over_root(&root)?;
+                mounted(device).step("hand the FUSE device over")?;
+                Tree { root }
+            }
+        };
+        tree.cover_special_mounts_below(Path::new("/"))?;
+        if let Root::Fuse(zones) = &plan.root {
+            for zone in zones {
+                tree.add_zone(zone)?;
+            }
+        }
+        if plan.sys == Sys::ReadOnly
+            && let Some(place) = tree.directory(Path::new("/sys"))?
+        {
+            let sys = host_tree(Path::new("/sys"), Access::ReadOnly).step("copy the host's /sys")?;
+            attach(&sys, &place).step("mount /sys")?;
+        }
+        Ok(tree)
+    }
+
+    /// The directory `path` of the tree, or none where the tree has no such directory.
+    pub(super) fn directory(&self, path: &Path) -> Result<Option<OwnedFd>, SetupError> {
+        match self.entry(path, OFlags::DIRECTORY) {
+            Ok(fd) => Ok(Some(fd)),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => Ok(None),
+            Err(error) => Err(SetupError::new(format!("open {} in the sandbox", path.display()), error)),
+        }
+    }
+
+    /// The entry `path` of the tree.
+    pub(super) fn entry(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        let path = path.strip_prefix("/").unwrap_or(path);
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let flags = flags | OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
+    }
+
+    /// Puts the tree in the place of the host's, which is gone from this namespace afterwards.
+    pub(super) fn enter(&self) -> Result<(), SetupError> {
+        fchdir(&self.root).step("enter the new tree")?;
+        // With "." twice, the old root ends up on top of the new one (pivot_root(2), NOTES), and is taken away from there.
+        pivot_root(".", ".").step("change the root directory")?;
+        unmount(".", UnmountFlags::DETACH).step("detach the host's tree")?;
+        chdir("/").step("enter the new root directory")
+    }
+
+    fn add_zone(&self, zone: &Zone) -> Result<(), SetupError> {
+        let show = zone.path.display();
+        // Hidden from here, or replaced since the policy was looked at: the hook judges it, which is always right.
+        let Some(place) = self.directory(&zone.path)? else { return Ok(()) };
+        let tree = host_tree(&zone.path, zone.access).step(format_args!("copy the native zone {show}"))?;
+        attach(&tree, &place).step(format_args!("mount the native zone {show}"))?;
+        self.cover_special_mounts_below(&zone.path)
+    }
+
+    /// Mounts an empty directory over every special file system of the host below `path` that the tree would show.
+    fn cover_special_mounts_below(&self, path: &Path) -> Result<(), SetupError> {
+        // These two get the sandbox's own.
+        let mut covered = vec![PathBuf::from("/proc"), PathBuf::from("/dev")];
+        for mount in special_mounts().step("read the list of mounts")? {
+            if !mount.starts_with(path) || covered.iter().any(|above| mount.starts_with(above)) {
+                continue;
+            }
+            if let Some(place) = self.directory(&mount)? {
+                let empty = empty_directory().step("make an empty file system")?;
+                attach(&empty, &place).step(format_args!("cover {}", mount.display()))?;
+                covered.push(mount);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Attaches the detached mount `tree` at `place`.
+pub(super) fn attach(tree: &OwnedFd, place: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", place, "", flags)
+}
+
+/// A detached copy of the host's `path`, a directory or a file, with all mounts below it.
+pub(super) fn host_entry(path: &Path, attrs: MountAttrs) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let entry = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    let tree = open_tree(&entry, "", flags)?;
+    sys::set_mount_attrs(&tree, attrs, Reach::Below)
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok(tree)
+}
+
+fn host_tree(path: &Path, access: Access) -> rustix::io::Result<OwnedFd> {
+    let attrs = match access {
+        Access::Full => HARMLESS,
+        Access::ReadOnly => HARMLESS.and(MountAttrs::READ_ONLY),
+    };
+    host_entry(path, attrs)
+}
+
+/// A new tmpfs, detached, with options as mount(8) names them.
+pub(super) fn tmpfs(mode: &str, attrs: MountAttrFlags) -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", "boesfs")?;
+    fsconfig_set_string(&context, "mode", mode)?;
+    fsconfig_create(&context)?;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
+}
+
+fn empty_directory() -> rustix::io::Result<OwnedFd> {
+    let attrs = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    tmpfs("0555", attrs)
+}
+
+/// A new FUSE file system, detached, with the device that serves it.
+fn fuse_root() -> Result<(OwnedFd, OwnedFd), SetupError> {
+    // Opened here: the kernel wants the device opened in the user namespace that mounts.
+    let device = open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
+        SetupError::new("open /dev/fuse", error).help("`boesfs doctor` tells what the FUSE hook needs")
+    })?;
+    let context = fsopen("fuse", FsOpenFlags::FSOPEN_CLOEXEC).step("make a FUSE file system")?;
+    let options = [
+        ("source", "boesfs".to_owned()),
+        ("subtype", "boesfs".to_owned()),
+        ("fd", device.as_raw_fd().to_string()),
+        ("rootmode", "40000".to_owned()),
+        ("user_id", geteuid().as_raw().to_string()),
+        ("group_id", getegid().as_raw().to_string()),
+    ];
+    for (name, value) in &options {
+        fsconfig_set_string(&context, *name, value.as_str())
+            .step(format_args!("set the FUSE option {name}={value}"))?;
+    }
+    for flag in ["default_permissions", "allow_other"] {
+        fsconfig_set_flag(&context, flag).step(format_args!("set the FUSE option {flag}"))?;
+    }
+    fsconfig_create(&context).step("make a FUSE file system")?;
+    let attrs = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs).step("mount a FUSE file system")?;
+    Ok((root, device))
+}
+
+fn attach_over_root(root: &OwnedFd) -> Result<(), SetupError> {
+    move_mount(root.as_fd(), "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).step("attach the new tree")
+}
+
+/// Where special file systems are mounted in this namespace, outer ones first.
+fn special_mounts() -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for line in fs::read("/proc/self/mountinfo")?.split(|byte| *byte == b'\n') {
+        // proc_pid_mountinfo(5): ... (5) mount point, options, optional fields, "-", type, ...
+        let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+        let dash = fields.iter().position(|field| *field == b"-");
+        if let (Some(place), Some(kind)) = (fields.get(4), dash.and_then(|dash| fields.get(dash + 1)))
+            && is_special_name(kind)
+        {
+            found.push(PathBuf::from(OsStr::from_bytes(&unoctal(place))));
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// `text` with `\040` and the like read back.
+fn unoctal(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (first, tail) {
+            (b'\\', [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..]) => {
+                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = tail;
+            }
+            _ => out.push(*first),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mountinfo_escapes() {
+        assert_eq!(unoctal(b"/a\\040b\\134c\\9"), b"/a b\\c\\9");
+    }
+
+    #[test]
+    fn this_systems_special_mounts_are_found() {
+        let found = special_mounts().expect("mountinfo");
+        assert!(found.contains(&PathBuf::from("/proc")), "{found:?}");
+    }
+}
