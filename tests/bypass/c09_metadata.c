@@ -1,0 +1,47 @@
+// Class 9: everything about a file that is not its contents.
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <sys/xattr.h>
+
+#include "attack.h"
+
+int main(int argc, char **argv) {
+    const char *cell = start(argc, argv);
+    const char *ci = ".github/workflows/ci.yml";
+    const char *hook = ".git/hooks/pre-commit";
+    CELL("chmod") MUST(chmod, ci, 0777);
+    CELL("fchmod") MUST(fchmod, SETUP(open(ci, O_RDONLY)), 0777);
+    CELL("fchmodat2") MUST(syscall, 452, AT_FDCWD, ci, 0777, AT_SYMLINK_NOFOLLOW);
+    CELL("chown") MUST(chown, ci, getuid(), getgid());
+    CELL("fchown") MUST(fchown, SETUP(open(ci, O_RDONLY)), getuid(), getgid());
+    CELL("utimes") MUST(utimes, ci, NULL);
+    CELL("futimens") MUST(futimens, SETUP(open(ci, O_RDONLY)), NULL);
+    CELL("setxattr") MUST(setxattr, ci, "user.evil", "1", 1, 0);
+    CELL("fsetxattr") MUST(fsetxattr, SETUP(open(ci, O_RDONLY)), "user.evil", "1", 1, 0);
+    CELL("removexattr") MUST(removexattr, ci, "user.mark");
+    CELL("acl") {
+        // Version 2: owner rwx, group rwx, others rwx.
+        uint32_t acl[] = {2, 0x00070001, ~0u, 0x00070004, ~0u, 0x00070020, ~0u};
+        MUST(setxattr, ci, "system.posix_acl_access", acl, sizeof acl, 0);
+    }
+    CELL("ioctl") {
+        int flags = FS_NODUMP_FL;
+        MUST(ioctl, SETUP(open(ci, O_RDONLY)), FS_IOC_SETFLAGS, &flags);
+    }
+    CELL("fifo") MUST(mkfifo, hook, 0755);
+    CELL("socket") {
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        strcpy(address.sun_path, hook);
+        MUST(bind, SETUP(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&address, sizeof address);
+    }
+    CELL("device") MUST(mknod, "src/null", S_IFCHR | 0666, 0x103);
+    CELL("setuid") {
+        make("src/program");
+        MUST(chmod, "src/program", 04755);
+    }
+    CELL("setuid-create") MUST(open, "src/program", O_CREAT | O_WRONLY, 04755);
+    return through(cell);
+}

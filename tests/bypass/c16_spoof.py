@@ -1,0 +1,73 @@
+"""Class 16: be taken for the executable that holds the role. DIR/bin/keeper is a shell, and `keeper` its role."""
+import os
+import shutil
+import subprocess
+
+from attack import Stopped, expect_secret, run
+
+READ = "read line < vault/secret && echo $line"
+
+
+def try_with(argv, **options):
+    done = subprocess.run(argv, capture_output=True, text=True, **options)
+    if "TOKEN=" not in done.stdout:
+        raise Stopped("no role")
+
+
+def copy():
+    shutil.copy("bin/keeper", "tmp/keeper")
+    try_with(["tmp/keeper", "sh", "-c", READ])
+
+
+def argv0():
+    try_with(["bin/keeper", "sh", "-c", READ], executable="/bin/sh")
+
+
+def loader():
+    """The dynamic loader, told to run the program: the executable is the loader."""
+    try_with(["/lib64/ld-linux-x86-64.so.2", os.path.abspath("bin/dash"), "-c", READ])
+
+
+def memfd():
+    fd = os.memfd_create("keeper")
+    with open("bin/keeper", "rb") as file:
+        os.write(fd, file.read())
+    try_with([f"/proc/self/fd/{fd}", "sh", "-c", READ], pass_fds=[fd])
+
+
+def hard_link():
+    os.link("bin/keeper", "tmp/linked")
+    try_with(["tmp/linked", "sh", "-c", READ])
+
+
+def replace():
+    shutil.copy("/bin/dash", "tmp/mine")
+    os.rename("tmp/mine", "bin/keeper")
+    try_with(["bin/keeper", "-c", READ])
+
+
+def script():
+    """A script is run by its interpreter: the script's name gives no role, its interpreter's does."""
+    with open("tmp/script", "w") as file:
+        file.write(f"#!/bin/sh\n{READ}\n")
+    os.chmod("tmp/script", 0o755)
+    try_with([os.path.abspath("tmp/script")])
+
+
+def child():
+    """What the holder of a role runs next is somebody else."""
+    try_with(["bin/keeper", "sh", "-c", "exec /bin/cat vault/secret"])
+
+
+def symlink():
+    """No attack: whoever runs it by another name runs the same file."""
+    os.symlink("../bin/keeper", "tmp/also")
+    try_with(["tmp/also", "sh", "-c", READ])
+
+
+def direct():
+    expect_secret("vault/secret")
+
+
+cells = [copy, argv0, loader, memfd, hard_link, replace, script, child, symlink, direct]
+run({cell.__name__.replace("_", "-"): cell for cell in cells})
