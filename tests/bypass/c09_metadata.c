@@ -1,6 +1,4 @@
 // Class 9: everything about a file that is not its contents.
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -27,17 +25,12 @@ int main(int argc, char **argv) {
         uint32_t acl[] = {2, 0x00070001, ~0u, 0x00070004, ~0u, 0x00070020, ~0u};
         MUST(setxattr, ci, "system.posix_acl_access", acl, sizeof acl, 0);
     }
-    CELL("ioctl") {
-        int flags = FS_NODUMP_FL;
-        MUST(ioctl, SETUP(open(ci, O_RDONLY)), FS_IOC_SETFLAGS, &flags);
-    }
     CELL("fifo") MUST(mkfifo, hook, 0755);
     CELL("socket") {
         struct sockaddr_un address = {.sun_family = AF_UNIX};
         strcpy(address.sun_path, hook);
         MUST(bind, SETUP(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&address, sizeof address);
     }
-    CELL("device") MUST(mknod, "src/null", S_IFCHR | 0666, 0x103);
     CELL("setuid") {
         make("src/program");
         MUST(chmod, "src/program", 04755);

@@ -9,6 +9,8 @@ int main(int argc, char **argv) {
     }
     CELL("inherited-directory") return has_secret(MUST(openat, 8, ".env", O_RDONLY));
     CELL("stdin") return has_secret(0);
+    CELL("stdin-directory") return has_secret(MUST(openat, 0, ".env", O_RDONLY));
+    CELL("stdin-reopened") overwrite(MUST(open, "/proc/self/fd/0", O_WRONLY | O_APPEND));
     CELL("o-path-upgrade") {
         char magic[64];
         snprintf(magic, sizeof magic, "/proc/self/fd/%ld", SETUP(open(".github/workflows/ci.yml", O_PATH)));

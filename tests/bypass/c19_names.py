@@ -15,6 +15,6 @@ run({
     "not-utf8": lambda: hook(b".git/hooks/\xff\xfe"),
     "newline": lambda: hook(".git/hooks/a\nb"),
     "not-utf8-secret": lambda: expect_secret(b"src/\xff/.env"),
-    "255-bytes": lambda: hook(".git/hooks/" + "n" * 255),
+    "longest-name": lambda: hook(".git/hooks/" + "n" * 255),
     "trailing-slash": lambda: os.mkdir(".git/hooks/d/"),
 })

@@ -1,0 +1,139 @@
+//! One attack: its run without a policy, its run under one, and what must come of both.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::arena::{Arena, Guard};
+use crate::rig::{Run, Sandbox, native, program, repository};
+
+/// What must become of an attack under the policy.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Outcome {
+    /// The program reports this call and error.
+    Stopped(&'static str),
+    /// As `Stopped`; natively there is nothing to get through to, for this reason.
+    StoppedWithoutControl(&'static str, #[expect(dead_code, reason = "for the reader of the table")] &'static str),
+    /// It gets through, for this reason: a documented limit, or no attack.
+    Through(#[expect(dead_code, reason = "for the reader of the table")] &'static str),
+    /// It is killed.
+    Killed,
+}
+
+/// Runs an attack both ways and returns its run under the policy.
+pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> Run {
+    let cell = cell.trim_start_matches("r#").replace('_', "-");
+    if !matches!(outcome, Outcome::StoppedWithoutControl(..)) {
+        let run = free(&Arena::new(guard), name, &cell);
+        assert_eq!(run.status, 0, "without a policy, this attack must get through: {run:#?}");
+    }
+    let arena = Arena::new(guard);
+    let before = arena.protected();
+    let run = guarded(&arena, name, &cell);
+    match outcome {
+        Outcome::Stopped(how) | Outcome::StoppedWithoutControl(how, _) => {
+            assert_eq!((run.status, run.last_line()), (10, format!("stopped: {how}").as_str()), "{run:#?}");
+            assert_eq!(arena.protected(), before, "refused, and yet something changed");
+        }
+        Outcome::Through(_) => assert_eq!(run.status, 0, "{run:#?}"),
+        Outcome::Killed => assert_eq!(run.status, 137, "{run:#?}"),
+    }
+    run
+}
+
+/// Without a policy. What needs root gets it in namespaces of its own, where it harms nobody.
+fn free(arena: &Arena, name: &str, cell: &str) -> Run {
+    let mut words = words(arena, name, cell);
+    if name.starts_with("c13") && !cell.ends_with("namespace") {
+        let unshare: &[&str] =
+            if is_root() { &["unshare", "--mount"] } else { &["unshare", "--user", "--map-root-user", "--mount"] };
+        words.splice(0..0, unshare.iter().map(ToString::to_string));
+    }
+    let outside = Outside::new();
+    words.extend(outside.words(name, cell));
+    let redirected = format!("exec \"$@\" {}", redirections(arena, name, cell));
+    native(Command::new("sh").args(["-c", &redirected, "sh"]).args(&words))
+}
+
+fn guarded(arena: &Arena, name: &str, cell: &str) -> Run {
+    let outside = Outside::new();
+    let mut words = words(arena, name, cell);
+    words.extend(outside.words(name, cell));
+    let mut sandbox = Sandbox::policy(arena.policy.clone(), arena.site.at("audit.jsonl"))
+        .env("TMPDIR", &arena.site.at("scratch").display().to_string());
+    for option in arena.options {
+        sandbox = sandbox.option(option);
+    }
+    let redirections = redirections(arena, name, cell);
+    if !redirections.is_empty() {
+        sandbox = sandbox.inheriting(&redirections);
+    }
+    sandbox.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The attack's command line.
+fn words(arena: &Arena, name: &str, cell: &str) -> Vec<String> {
+    let script = repository(&format!("tests/bypass/{name}.py"));
+    let place = |file: &Path, to: &str| arena.site.copy(file, &format!("bin/{to}")).display().to_string();
+    let mut words = if script.exists() {
+        place(&repository("tests/bypass/attack.py"), "attack.py");
+        vec!["/usr/bin/python3".to_owned(), place(&script, "attack-program.py")]
+    } else {
+        vec![place(&program(name), name)]
+    };
+    words.extend([cell.to_owned(), arena.dir.display().to_string()]);
+    words
+}
+
+/// Descriptors that the caller leaves open, as shell redirections.
+fn redirections(arena: &Arena, name: &str, cell: &str) -> String {
+    let (dir, log) = (arena.dir.display(), arena.site.at("log"));
+    match (name, cell) {
+        ("c14_descriptors", "stdin") => format!("< {dir}/.env"),
+        ("c14_descriptors", "stdin-directory") => format!("< {dir}"),
+        ("c14_descriptors", "stdin-reopened") => format!("< {dir}/.github/workflows/ci.yml"),
+        ("c14_descriptors", "inherited" | "inherited-directory") => format!("7< {dir}/.env 8< {dir}"),
+        ("c25_forge", "descriptors") => format!("7>> {}", log.display()),
+        _ => String::new(),
+    }
+}
+
+/// A process and a socket of the outside, for attacks on those.
+struct Outside {
+    process: std::process::Child,
+    socket: String,
+    _listener: std::os::unix::net::UnixListener,
+}
+
+impl Outside {
+    fn new() -> Outside {
+        use std::os::linux::net::SocketAddrExt;
+        use std::os::unix::net::{SocketAddr, UnixListener};
+        let process = Command::new("sleep").arg("300").spawn().expect("sleep");
+        let socket = format!("boesfs-test-{}", process.id());
+        let address = SocketAddr::from_abstract_name(&socket).expect("address");
+        let listener = UnixListener::bind_addr(&address).expect("bind");
+        Outside { process, socket, _listener: listener }
+    }
+
+    /// The last word of attacks that need one.
+    fn words(&self, name: &str, cell: &str) -> Option<String> {
+        match name {
+            "c20_deputies" if cell == "abstract-socket" => Some(self.socket.clone()),
+            "c20_deputies" => Some(self.process.id().to_string()),
+            "c23_survive_kill" => Some("/etc/shadow".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub(super) fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().expect("id");
+    output.stdout == b"0\n"
+}

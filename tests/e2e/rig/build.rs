@@ -1,0 +1,32 @@
+//! C programs of the tests, compiled once.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::site::repository;
+
+/// The program made of `tests/bypass/NAME.c`.
+pub(crate) fn program(name: &str) -> PathBuf {
+    let source = repository(&format!("tests/bypass/{name}.c"));
+    let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let newest = [&source, &repository("tests/bypass/attack.h")].map(|path| modified(path)).into_iter().max();
+    if built.exists() && Some(modified(&built)) > newest {
+        return built;
+    }
+    // Tests run side by side, each in a process of its own: the program must appear whole.
+    let partial = built.with_extension(std::process::id().to_string());
+    let status = Command::new("gcc")
+        .args(["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
+        .args([&partial, &source])
+        .status()
+        .expect("gcc");
+    assert!(status.success(), "gcc {}", source.display());
+    std::fs::rename(&partial, &built).expect("rename");
+    built
+}
+
+fn modified(path: &Path) -> std::time::SystemTime {
+    path.metadata()
+        .and_then(|metadata| metadata.modified())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
