@@ -62,27 +62,29 @@ pub enum GlobPart {
 }
 
 impl Glob {
-    /// Whether the glob matches `name`, by the definition of each part: simple, and exponential at worst.
+    /// Whether the glob matches `name`, by the definition of each part.
     #[must_use]
     pub fn matches(&self, name: &[u8]) -> bool {
-        parts_match(&self.0.iter().collect::<Vec<_>>(), name)
+        let mut begin = vec![false; name.len() + 1];
+        begin[0] = true;
+        ends(&self.0, name, begin)[name.len()]
     }
 }
 
-fn parts_match(parts: &[&GlobPart], name: &[u8]) -> bool {
-    let Some((first, rest)) = parts.split_first() else {
-        return name.is_empty();
-    };
-    match first {
-        GlobPart::Star => (0..=name.len()).any(|n| parts_match(rest, &name[n..])),
-        GlobPart::Alt(branches) => branches.iter().any(|branch| {
-            let joined: Vec<&GlobPart> = branch.iter().chain(rest.iter().copied()).collect();
-            parts_match(&joined, name)
-        }),
-        one_byte => {
-            name.split_first().is_some_and(|(byte, tail)| one_byte.matches_byte(*byte) && parts_match(rest, tail))
+/// The places in `name` where a match of `parts` can end that began at one of the places `begin`: each part leads from
+/// a set of places to a set of places, so the time is bounded by parts times bytes.
+fn ends(parts: &[GlobPart], name: &[u8], begin: Vec<bool>) -> Vec<bool> {
+    parts.iter().fold(begin, |places, part| match part {
+        GlobPart::Star => {
+            let first = places.iter().position(|place| *place);
+            (0..places.len()).map(|i| first.is_some_and(|first| first <= i)).collect()
         }
-    }
+        GlobPart::Alt(branches) => {
+            let all = branches.iter().map(|branch| ends(branch, name, places.clone()));
+            all.fold(vec![false; places.len()], |a, b| a.iter().zip(&b).map(|(a, b)| *a || *b).collect())
+        }
+        one_byte => (0..places.len()).map(|i| i > 0 && places[i - 1] && one_byte.matches_byte(name[i - 1])).collect(),
+    })
 }
 
 impl GlobPart {
@@ -123,24 +125,31 @@ impl Pattern {
     /// An object pattern must match the whole path; a tree pattern any prefix of it.
     #[must_use]
     pub fn match_depth(&self, path: &[&[u8]]) -> Option<u32> {
-        let shortest = match self.extent {
-            Extent::Object => path.len(),
-            Extent::Tree => 0,
-        };
-        (shortest..=path.len()).rev().find(|n| components_match(&self.components, &path[..*n])).map(|n| n as u32)
-    }
-}
-
-fn components_match(components: &[Component], path: &[&[u8]]) -> bool {
-    let Some((first, rest)) = components.split_first() else {
-        return path.is_empty();
-    };
-    match first {
-        Component::Any => {
-            // At the end, `/a/**` is all below `/a`: not `/a` itself.
-            let fewest = usize::from(rest.is_empty());
-            (fewest..=path.len()).any(|n| components_match(rest, &path[n..]))
+        let last = self.components.len();
+        // The places between components that some reading of the names so far has reached.
+        let mut reached = vec![false; last + 1];
+        reached[0] = true;
+        let mut deepest = None;
+        for n in 0..=path.len() {
+            // `**` in the middle can be no component at all; at the end, `/a/**` is all below `/a`, not `/a` itself.
+            for i in 0..last.saturating_sub(1) {
+                reached[i + 1] |= reached[i] && self.components[i] == Component::Any;
+            }
+            if reached[last] && (self.extent == Extent::Tree || n == path.len()) {
+                deepest = Some(n as u32);
+            }
+            let Some(name) = path.get(n) else { break };
+            let mut next = vec![false; last + 1];
+            for (i, component) in self.components.iter().enumerate().filter(|(i, _)| reached[*i]) {
+                if *component == Component::Any {
+                    next[i] = true;
+                    next[i + 1] = true;
+                } else if component.matches(name) {
+                    next[i + 1] = true;
+                }
+            }
+            reached = next;
         }
-        one => path.split_first().is_some_and(|(name, below)| one.matches(name) && components_match(rest, below)),
+        deepest
     }
 }

@@ -24,8 +24,18 @@ enum To {
     Exe(Vec<Vec<u8>>),
 }
 
-/// Sets of active roles, flattened, each with statements that make it up.
-pub(super) type Sets = BTreeMap<Vec<RoleId>, Vec<Span>>;
+/// Sets of active roles, flattened, each with the statements that make it up, in one or more ways.
+pub(super) type Sets = BTreeMap<Vec<RoleId>, Vec<Vec<Span>>>;
+
+/// How many ways to the same set are kept: enough to tell of all mistakes that people make.
+const WAYS: usize = 16;
+
+fn add(sets: &mut Sets, roles: Vec<RoleId>, places: impl FnOnce() -> Vec<Span>) {
+    let ways = sets.entry(roles).or_default();
+    if ways.len() < WAYS {
+        ways.push(places());
+    }
+}
 
 /// The sets of roles that subjects hold: by one user, by one group, by one executable.
 #[derive(Debug, Default)]
@@ -191,7 +201,7 @@ fn by_id(assignments: &[Assignment<IdRange>], spans: &[Span], subjects: &Subject
         let last_here = edges.get(n + 1).is_none_or(|(next, _)| next != id);
         if last_here && !open.is_empty() {
             let roles: Vec<RoleId> = held.keys().copied().collect();
-            sets.entry(roles).or_insert_with(|| open.iter().map(|i| spans[*i]).collect());
+            add(&mut sets, roles, || open.iter().map(|i| spans[*i]).collect());
         }
     }
     sets
@@ -205,10 +215,9 @@ fn by_path(assignments: &[Assignment<Vec<Vec<u8>>>], spans: &[Span], subjects: &
         roles.extend_from_slice(&assignment.roles);
         places.push(*span);
     }
-    let sets = files.into_values().map(|(roles, places)| (subjects.flatten(&roles), places));
-    let mut by_roles = Sets::new();
-    for (roles, places) in sets {
-        by_roles.entry(roles).or_insert(places);
+    let mut sets = Sets::new();
+    for (roles, places) in files.into_values() {
+        add(&mut sets, subjects.flatten(&roles), || places);
     }
-    by_roles
+    sets
 }

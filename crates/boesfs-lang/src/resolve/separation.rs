@@ -88,7 +88,7 @@ pub(super) fn check(
         .collect();
     let mut keep = |kind: &str, sets: &Sets| -> Vec<Vec<RoleId>> {
         let mut kept = Vec::new();
-        for (set, places) in sets {
+        for (set, ways) in sets {
             let Some((a, b, separation)) = clash(separations, set) else {
                 kept.push(set.clone());
                 continue;
@@ -97,13 +97,15 @@ pub(super) fn check(
             if set.iter().any(|role| impossible.contains(role)) {
                 continue;
             }
-            let message =
-                format!("one {kind} gets both `{}` and `{}`, which are separate", roles.name(a), roles.name(b));
-            let mut diagnostic = Diagnostic::error(Code::SeparatedAssignment, message);
-            for (i, place) in places.iter().rev().take(3).enumerate() {
-                diagnostic = diagnostic.at(*place, if i == 0 { "by this" } else { "and this" });
+            for places in ways {
+                let message =
+                    format!("one {kind} gets both `{}` and `{}`, which are separate", roles.name(a), roles.name(b));
+                let mut diagnostic = Diagnostic::error(Code::SeparatedAssignment, message);
+                for (i, place) in places.iter().rev().take(3).enumerate() {
+                    diagnostic = diagnostic.at(*place, if i == 0 { "by this" } else { "and this" });
+                }
+                sink.push(diagnostic.at(separation.span, "separated here").help("inherited roles count"));
             }
-            sink.push(diagnostic.at(separation.span, "separated here").help("inherited roles count"));
         }
         kept
     };
