@@ -7,3 +7,4 @@ pub mod checker;
 pub mod fuse;
 pub mod process;
 pub mod sandbox;
+pub mod vm;
