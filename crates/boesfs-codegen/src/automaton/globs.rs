@@ -29,6 +29,35 @@ impl ByteDfa {
         self.outcome[end]
     }
 
+    /// Whether every name has an outcome other than 0. All states but the dead one are reached from the start.
+    pub(crate) fn covers_all(&self, columns: usize) -> bool {
+        self.next[columns..].iter().all(|to| self.outcome[*to as usize] != 0)
+    }
+
+    /// The same automaton with outcome `default` first, and the state that is left no more and gives it, if there is
+    /// one, as the dead state.
+    pub(crate) fn with_default(&self, columns: usize, default: u32) -> ByteDfa {
+        let sink = (1..self.states()).find(|q| {
+            self.outcome[*q] == default && self.next[q * columns..][..columns].iter().all(|to| *to as usize == *q)
+        });
+        let moved = |q: u32| match sink {
+            Some(sink) if q as usize == sink => 0,
+            Some(sink) if q as usize > sink => q,
+            _ => q + 1,
+        };
+        let outcome = |k: u32| match k {
+            k if k == default => 0,
+            k if k < default => k + 1,
+            k => k,
+        };
+        let mut packed = ByteDfa { next: vec![0; columns], outcome: vec![0], start: moved(self.start) };
+        for q in (0..self.states()).filter(|q| Some(*q) != sink) {
+            packed.next.extend(self.next[q * columns..][..columns].iter().map(|to| moved(*to)));
+            packed.outcome.push(outcome(self.outcome[q]));
+        }
+        packed
+    }
+
     /// The number of states, the dead one included.
     #[must_use]
     pub fn states(&self) -> usize {
@@ -78,6 +107,9 @@ pub(crate) struct Globs {
     pub(crate) matched: Vec<Vec<Vec<u32>>>,
 }
 
+/// Marks the set of places where a name begins.
+const START: u32 = u32::MAX;
+
 /// The byte automata need more than the allowed number of states.
 pub(crate) struct TooMany;
 
@@ -115,7 +147,7 @@ impl Globs {
                 GlobPart::One => self.places[here as usize].on = Some(([u64::MAX; 4], next)),
                 GlobPart::Byte(_) | GlobPart::Set { .. } => {
                     let mut set = [0; 4];
-                    for byte in (0..=u8::MAX).filter(|byte| part.matches_byte(*byte)) {
+                    for byte in (1..=u8::MAX).filter(|byte| *byte != b'/' && part.matches_byte(*byte)) {
                         let class = self.classes.class[usize::from(byte)];
                         set[usize::from(class >> 6)] |= 1 << (class & 63);
                     }
@@ -133,9 +165,8 @@ impl Globs {
         }
         let (dfa, matched) = self.determinise(set, room)?;
         let id = self.dfas.len() as u32;
-        let (dfa, order) = reduce(&dfa, self.classes.columns, |outcome| outcome);
         self.dfas.push(dfa);
-        self.matched.push(order.into_iter().map(|outcome| matched[outcome as usize].clone()).collect());
+        self.matched.push(matched);
         self.sets.insert(set.to_vec(), id);
         Ok(id)
     }
@@ -148,6 +179,8 @@ impl Globs {
         found.intern(&[]);
         let mut start: Vec<u32> = set.iter().map(|glob| self.starts[*glob as usize]).collect();
         self.close(&mut start, &mut seen);
+        // No name is empty: the start is a state of its own, which tells nothing.
+        start.push(START);
         dfa.start = found.intern(&start).0;
         let (mut base, mut some, mut next) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = 0;
@@ -155,9 +188,15 @@ impl Globs {
             if found.len() > room {
                 return Err(TooMany);
             }
-            let places = found.get(at);
-            let mut matched: Vec<u32> = places.iter().filter_map(|p| self.places[*p as usize].matched).collect();
-            matched.sort_unstable();
+            let (places, matched) = match found.get(at) {
+                [places @ .., START] => (places, Vec::new()),
+                places => {
+                    let mut matched: Vec<u32> =
+                        places.iter().filter_map(|p| self.places[*p as usize].matched).collect();
+                    matched.sort_unstable();
+                    (places, matched)
+                }
+            };
             dfa.outcome.push(outcomes.intern(&matched).0);
             base.clear();
             some.clear();
@@ -210,10 +249,14 @@ impl Globs {
     }
 }
 
-/// The least automaton that tells apart what `kind` of the outcome tells apart, its states numbered in the order they
-/// are reached, so that equal languages give equal automata. Gives also, by new outcome, its kind; the first is that of 0.
+/// The least automaton that tells apart what `kind` of the outcome tells apart, its states and outcomes numbered in the
+/// order they are reached, so that equal functions of names give equal automata. Gives also, by new outcome, its kind.
+///
+/// The start is never come back to, and no name ends there: it stays apart, as state 0, with outcome 0.
 pub(crate) fn reduce(dfa: &ByteDfa, columns: usize, kind: impl Fn(u32) -> u32) -> (ByteDfa, Vec<u32>) {
+    let start = dfa.start as usize;
     let mut class: Vec<u32> = dfa.outcome.iter().map(|outcome| kind(*outcome)).collect();
+    class[start] = u32::MAX;
     let mut count = 0;
     let mut signatures = Interner::<u32>::default();
     let mut signature = Vec::new();
@@ -234,15 +277,10 @@ pub(crate) fn reduce(dfa: &ByteDfa, columns: usize, kind: impl Fn(u32) -> u32) -
         count = signatures.len();
     }
     let mut number = vec![u32::MAX; count];
-    let mut order = vec![0];
-    number[class[0] as usize] = 0;
-    let start = class[dfa.start as usize] as usize;
-    if number[start] == u32::MAX {
-        number[start] = 1;
-        order.push(dfa.start as usize);
-    }
-    let mut least = ByteDfa { start: number[start], ..ByteDfa::default() };
-    let mut kinds = vec![kind(0)];
+    let mut order = vec![start];
+    number[class[start] as usize] = 0;
+    let mut least = ByteDfa::default();
+    let mut kinds = Vec::new();
     let mut at = 0;
     while let Some(q) = order.get(at).copied() {
         for to in &dfa.next[q * columns..][..columns] {
@@ -253,15 +291,19 @@ pub(crate) fn reduce(dfa: &ByteDfa, columns: usize, kind: impl Fn(u32) -> u32) -
             }
             least.next.push(*known);
         }
-        let this = kind(dfa.outcome[q]);
-        let outcome = kinds.iter().position(|k| *k == this).unwrap_or_else(|| {
-            kinds.push(this);
-            kinds.len() - 1
-        });
-        least.outcome.push(outcome as u32);
+        least.outcome.push(if q == start { 0 } else { number_of(&mut kinds, kind(dfa.outcome[q])) });
         at += 1;
     }
     (least, kinds)
+}
+
+/// The place of `kind` among `kinds`, where it is put if it is new.
+fn number_of(kinds: &mut Vec<u32>, kind: u32) -> u32 {
+    let at = kinds.iter().position(|known| *known == kind).unwrap_or_else(|| {
+        kinds.push(kind);
+        kinds.len() - 1
+    });
+    at as u32
 }
 
 /// A set of numbers that is emptied in no time.
@@ -290,6 +332,15 @@ fn classes(globs: &[Glob]) -> ByteClasses {
     for glob in globs {
         split_by(&glob.0, &mut this);
     }
+    // No name has these two: any class will do.
+    this.class[0] = this.class[1];
+    this.class[usize::from(b'/')] = this.class[1];
+    let mut numbers: FxHashMap<u8, u8> = FxHashMap::default();
+    for class in &mut this.class {
+        let next = numbers.len() as u8;
+        *class = *numbers.entry(*class).or_insert(next);
+    }
+    this.columns = numbers.len();
     this
 }
 

@@ -185,14 +185,13 @@ impl Minimiser<'_> {
         out.clear();
         let place = self.dfa.places[state as usize];
         let default = self.block[place.default as usize];
-        out.push(default);
         let targets = self.targets(state);
         match self.reduce(place.globs.0, &targets) {
             Some((dfa, blocks)) => {
                 out.extend([dfa + 1, blocks.len() as u32]);
                 out.extend(blocks);
             }
-            None => out.push(0),
+            None => out.extend([0, default]),
         }
         for edge in &self.dfa.edges[place.edges.0 as usize..place.edges.1 as usize] {
             let to = self.block[edge.to as usize];
@@ -276,7 +275,7 @@ impl Minimiser<'_> {
         };
         reach(self.block[0], &mut blocks);
         let mut minimal = Minimal { places: vec![Place::default()], literals: Vec::new(), dfas: Vec::new() };
-        let mut used: FxHashMap<u32, u32> = FxHashMap::default();
+        let mut used: FxHashMap<(u32, u32), u32> = FxHashMap::default();
         let mut at = 0;
         while let Some(block) = blocks.get(at).copied() {
             at += 1;
@@ -285,19 +284,28 @@ impl Minimiser<'_> {
             let default = self.block[place.default as usize];
             let targets = self.targets(state);
             let first = minimal.literals.len() as u32;
+            let globs = self.reduce(place.globs.0, &targets).map(|(dfa, mut by_outcome)| {
+                // The default is one of the outcomes; any, if no name takes it.
+                let k = by_outcome.iter().position(|to| *to == default).unwrap_or(0);
+                let default = by_outcome.remove(k);
+                by_outcome.insert(0, default);
+                (dfa, k as u32, by_outcome)
+            });
+            let default = globs.as_ref().map_or(default, |(_, _, by_outcome)| by_outcome[0]);
             let default_state = reach(default, &mut blocks);
             for edge in &self.dfa.edges[place.edges.0 as usize..place.edges.1 as usize] {
                 let to = self.block[edge.to as usize];
-                if to != targets.get(edge.outcome as usize).copied().unwrap_or(default) {
+                let without = targets.get(edge.outcome as usize).copied().unwrap_or(default);
+                if to != without {
                     minimal.literals.push((edge.name, reach(to, &mut blocks)));
                 }
             }
-            let globs = self.reduce(place.globs.0, &targets).map(|(dfa, targets)| GlobEdges {
-                dfa: *used.entry(dfa).or_insert_with(|| {
-                    minimal.dfas.push(self.reduced.dfas[dfa as usize].clone());
+            let globs = globs.map(|(dfa, k, by_outcome)| GlobEdges {
+                dfa: *used.entry((dfa, k)).or_insert_with(|| {
+                    minimal.dfas.push(self.reduced.dfas[dfa as usize].with_default(self.columns, k));
                     minimal.dfas.len() as u32 - 1
                 }),
-                targets: targets.into_iter().map(|to| reach(to, &mut blocks)).collect(),
+                targets: by_outcome.into_iter().map(|to| reach(to, &mut blocks)).collect(),
             });
             minimal.places.push(Place {
                 answer: answers[place.list as usize],

@@ -181,17 +181,24 @@ impl Subsets<'_> {
             literals.sort_unstable();
         }
         let depth = here.depth + 1;
-        self.set_moved(&always, &[], &[]);
-        let default = self.arrive(here, depth)?;
-
-        let mut place = Place { list: self.keys.get(state)[0], default, ..Place::default() };
+        let mut place = Place { list: self.keys.get(state)[0], ..Place::default() };
         let mut by_outcome: Vec<Vec<u32>> = vec![Vec::new()];
+        let mut default_outcome = 0;
         if !globs.is_empty() {
             let dfa = self.byte_dfa(&globs)?;
             place.globs = (dfa + 1, self.dfa.targets.len() as u32);
             let outcomes = self.globs.matched[dfa as usize].len();
             by_outcome = (0..outcomes).map(|i| nodes_of(&globs, &self.globs.matched[dfa as usize][i])).collect();
-            self.dfa.targets.push(default);
+            // Where some glob matches every name, the default is never taken: let it be what one certain name gives.
+            let automaton = &self.globs.dfas[dfa as usize];
+            if automaton.covers_all(self.globs.classes.columns) {
+                default_outcome = automaton.run(&self.globs.classes, &[1]) as usize;
+            }
+        }
+        self.set_moved(&always, &by_outcome[default_outcome], &[]);
+        place.default = self.arrive(here, depth)?;
+        if place.globs.0 != 0 {
+            self.dfa.targets.push(place.default);
             for nodes in &by_outcome[1..] {
                 self.set_moved(&always, nodes, &[]);
                 let to = self.arrive(here, depth)?;
