@@ -157,7 +157,10 @@ fn deep_and_long_texts() {
         (0..1000).map(|i| format!("role r{i} : r{} {{ }}", (i + 1) % 1000)).collect(),
         (0..100_000).map(|i| format!("let a{} = \"{{a{i}}}{{a{i}}}\";", i + 1)).collect(),
     ] {
+        let start = std::time::Instant::now();
         survives(text.as_bytes());
+        let begin: String = text.chars().take(30).collect();
+        assert!(start.elapsed() < std::time::Duration::from_secs(30), "`{begin}..` took {:?}", start.elapsed());
     }
 }
 

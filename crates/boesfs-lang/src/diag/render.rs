@@ -5,7 +5,7 @@ use std::ops::Range;
 use codespan_reporting::diagnostic as codespan;
 use codespan_reporting::files::{Error, Files};
 use codespan_reporting::term::termcolor::{Ansi, NoColor};
-use codespan_reporting::term::{Config, Styles, StylesWriter, emit_to_write_style};
+use codespan_reporting::term::{Config, DisplayStyle, Styles, StylesWriter, emit_to_write_style};
 
 use super::{Diagnostic, Severity};
 use crate::source::{FileId, SourceMap};
@@ -22,19 +22,21 @@ pub enum Color {
 /// Renders `diagnostics`, each with the lines of source that it speaks of.
 #[must_use]
 pub fn render(sources: &SourceMap, diagnostics: &[Diagnostic], color: Color) -> String {
-    let config = Config::default();
+    let rich = Config::default();
+    let short = Config { display_style: DisplayStyle::Medium, ..Config::default() };
     let styles = Styles::default();
     let mut out = Vec::new();
     for diagnostic in diagnostics {
         let shown = convert(diagnostic);
+        let config = if has_long_line(sources, diagnostic) { &short } else { &rich };
         let emitted = match color {
             Color::Never => {
                 let mut writer = StylesWriter::new(NoColor::new(&mut out), &styles);
-                emit_to_write_style(&mut writer, &config, &View(sources), &shown)
+                emit_to_write_style(&mut writer, config, &View(sources), &shown)
             }
             Color::Ansi => {
                 let mut writer = StylesWriter::new(Ansi::new(&mut out), &styles);
-                emit_to_write_style(&mut writer, &config, &View(sources), &shown)
+                emit_to_write_style(&mut writer, config, &View(sources), &shown)
             }
         };
         // Only a label outside its file can make this fail; the message must not be lost even then.
@@ -44,6 +46,17 @@ pub fn render(sources: &SourceMap, diagnostics: &[Diagnostic], color: Color) -> 
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Lines longer than this, in bytes, are not shown: nobody reads them, and each finding would repeat them.
+const LONG_LINE: usize = 4096;
+
+fn has_long_line(sources: &SourceMap, diagnostic: &Diagnostic) -> bool {
+    diagnostic.labels.iter().any(|label| {
+        let file = sources.file(label.span.file);
+        let (line, _) = file.line_col(label.span.start);
+        file.line_range(line as usize - 1).is_some_and(|range| range.len() > LONG_LINE)
+    })
 }
 
 fn convert(diagnostic: &Diagnostic) -> codespan::Diagnostic<FileId> {

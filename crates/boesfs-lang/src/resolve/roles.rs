@@ -11,6 +11,9 @@ use crate::source::{SourceMap, Span};
 use crate::subjects::{Role, RoleId};
 use crate::syntax::ast::{self, Ident};
 
+/// How many links of a circle are shown.
+const MAX_SHOWN: usize = 8;
+
 /// The roles of a policy, as declared.
 #[derive(Debug, Default)]
 pub(super) struct Roles {
@@ -121,7 +124,7 @@ impl Roles {
         let first = cycle[0];
         let mut diagnostic =
             Diagnostic::error(Code::RoleCycle, format!("the role `{}` inherits from itself", self.name(first)));
-        for (i, role) in cycle.iter().enumerate() {
+        for (i, role) in cycle.iter().enumerate().take(MAX_SHOWN) {
             let next = cycle[(i + 1) % cycle.len()];
             let parents = &self.declared[role.0 as usize].parents;
             let named = parents.iter().find(|parent| self.ids.get(sources.text(parent.0)) == Some(&next));
