@@ -63,6 +63,15 @@ impl Default for Limits {
     }
 }
 
+/// A value from outside for a `let`: `-D name=value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Define {
+    /// The name of a `let` in the policy, whose own value it replaces.
+    pub name: String,
+    /// The value: bytes that stand for themselves where the `let` is a string, digits where it is a number.
+    pub value: Vec<u8>,
+}
+
 /// What [`check`] needs.
 #[derive(Clone, Copy)]
 pub struct Input<'a> {
@@ -74,15 +83,17 @@ pub struct Input<'a> {
     pub loader: &'a dyn Loader,
     /// Where numbers of users and groups come from.
     pub names: &'a dyn Names,
+    /// Values for lets.
+    pub defines: &'a [Define],
     /// Bounds.
     pub limits: Limits,
 }
 
 impl<'a> Input<'a> {
-    /// A policy on its own: no includes, no names, default limits.
+    /// A policy on its own: no includes, no names, no defines, default limits.
     #[must_use]
     pub fn new(name: &'a str, text: &'a (impl AsRef<[u8]> + ?Sized)) -> Input<'a> {
-        Input { name, text: text.as_ref(), loader: &NoFiles, names: &NoNames, limits: Limits::default() }
+        Input { name, text: text.as_ref(), loader: &NoFiles, names: &NoNames, defines: &[], limits: Limits::default() }
     }
 }
 

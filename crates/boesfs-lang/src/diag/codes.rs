@@ -84,6 +84,9 @@ codes! {
     BadDefault "BFS0311" "a default that is neither allow nor deny"
         "The default is `allow` or `deny`. To hide everything else, write `default deny;` and `hide all on \"/\";`.";
 
+    UnusedDefine "BFS0312" "a value from outside for a let that does not exist"
+        "`-D name=value` replaces the value of `let name`, which the policy must define.";
+
     RelativePattern "BFS0401" "a pattern that is not absolute"
         "Patterns begin at the root. To match at any depth, begin with `/**/`.";
     EmptyComponent "BFS0402" "an empty component"
@@ -151,4 +154,9 @@ codes! {
         "The decision tables have a column for every set of roles that can be active at once. The limit keeps them small; it can be raised.";
     TooManyFiles "BFS0702" "too many files"
         "Includes nest at most 64 deep, and a policy has at most 4096 files.";
+
+    TooBig "BFS0801" "a policy that is too large to compile"
+        "The automaton would exceed a limit. The message names the patterns that cause most of it; limits can be raised by `--limits`.";
+    NotEnforceable "BFS0802" "a rule that a hook cannot enforce"
+        "The hook named by `--hook` cannot see an operation that the rule names. Name another hook, or the operation that it follows.";
 }

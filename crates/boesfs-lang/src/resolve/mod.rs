@@ -50,7 +50,7 @@ pub(crate) fn resolve(input: &Input<'_>) -> Result<Checked, Rejected> {
         input,
         sources: SourceMap::default(),
         sink: Sink::default(),
-        lets: text::Lets::default(),
+        lets: text::Lets::new(input.defines),
         rules: Vec::new(),
         roles: roles::Roles::default(),
         assignments: Vec::new(),
@@ -60,6 +60,7 @@ pub(crate) fn resolve(input: &Input<'_>) -> Result<Checked, Rejected> {
     };
     resolver.read_files();
     resolver.lets.report_unknown(&mut resolver.sink);
+    resolver.lets.report_unused(&mut resolver.sink);
     let subjects = resolver.settle_subjects();
     resolver.finish(subjects)
 }

@@ -13,19 +13,33 @@ pub(super) fn value(sources: &SourceMap, number: Number) -> Result<u64, Diagnost
     let (digits, glued) = split_unit(written);
     let digits_value = digits_value(digits, number.digits)?;
     let unit_span = number.unit.map_or(number.digits, |unit| unit.0);
-    let unit = match (glued, number.unit) {
-        ("", None) => return Ok(digits_value),
-        ("", Some(unit)) => sources.text(unit.0),
-        (glued, None) => glued,
-        (_, Some(_)) => return Err(bad(number.span, "two units")),
+    match (glued, number.unit) {
+        (glued, None) => times(digits_value, glued, unit_span, number.span),
+        ("", Some(unit)) => times(digits_value, sources.text(unit.0), unit_span, number.span),
+        (_, Some(_)) => Err(bad(number.span, "two units")),
+    }
+}
+
+/// A number that was given from outside for the let at `place`.
+pub(super) fn from_outside(written: &[u8], place: Span) -> Result<u64, Diagnostic> {
+    let Ok(written) = std::str::from_utf8(written) else {
+        return Err(bad(place, "the value given from outside is not text"));
     };
+    let (digits, unit) = split_unit(written.trim());
+    times(digits_value(digits.trim_end(), place)?, unit, place, place)
+}
+
+fn times(value: u64, unit: &str, unit_span: Span, span: Span) -> Result<u64, Diagnostic> {
+    if unit.is_empty() {
+        return Ok(value);
+    }
     let Some((_, shift)) = UNITS.iter().find(|(name, _)| *name == unit) else {
         let help = did_you_mean(unit, UNITS.iter().map(|(name, _)| *name));
         return Err(Diagnostic::error(Code::BadNumber, format!("`{unit}` is no unit"))
             .at(unit_span, "")
             .help(help.unwrap_or_else(|| "units are KiB, MiB, GiB and TiB".into())));
     };
-    digits_value.checked_mul(1 << shift).ok_or_else(|| too_large(number.span))
+    value.checked_mul(1 << shift).ok_or_else(|| too_large(span))
 }
 
 /// A user or group id.

@@ -6,6 +6,7 @@
 use super::Table;
 use super::numbers;
 use super::sink::Sink;
+use crate::check::Define;
 use crate::diag::suggest::did_you_mean;
 use crate::diag::{Code, Diagnostic};
 use crate::source::{SourceMap, Span};
@@ -79,20 +80,37 @@ pub(super) struct Lets {
     bytes: usize,
     /// Names that were used before or without a definition.
     unknown: Vec<(String, Span)>,
+    /// Values from outside that no definition has taken yet.
+    defines: Table<Vec<u8>>,
 }
 
 impl Lets {
+    /// No lets yet, and values from outside for those to come.
+    pub(super) fn new(defines: &[Define]) -> Lets {
+        let defines = defines.iter().map(|define| (define.name.clone(), define.value.clone())).collect();
+        Lets { defines, ..Lets::default() }
+    }
+
     /// Takes `let name = value;`.
     pub(super) fn define(&mut self, sources: &SourceMap, sink: &mut Sink, name: Ident, value: LetValue) {
-        let value = match value {
-            LetValue::Number(number) => match numbers::value(sources, number) {
+        let defined = self.defines.remove(sources.text(name.0));
+        let value = match (value, defined) {
+            (LetValue::Text(_), Some(bytes)) => from_outside(sink, name, bytes),
+            (LetValue::Number(_), Some(digits)) => match numbers::from_outside(&digits, name.0) {
                 Ok(value) => Value::Number(value),
                 Err(diagnostic) => {
                     sink.push(diagnostic);
                     Value::Broken
                 }
             },
-            LetValue::Text(text) => {
+            (LetValue::Number(number), None) => match numbers::value(sources, number) {
+                Ok(value) => Value::Number(value),
+                Err(diagnostic) => {
+                    sink.push(diagnostic);
+                    Value::Broken
+                }
+            },
+            (LetValue::Text(text), None) => {
                 self.read(sources, sink, text).map_or(Value::Broken, |text| Value::Text(text.bytes))
             }
         };
@@ -115,6 +133,20 @@ impl Lets {
             return;
         }
         self.values.insert(text.to_owned(), (value, name.0));
+    }
+
+    /// Speaks of values from outside that no let has taken.
+    pub(super) fn report_unused(&mut self, sink: &mut Sink) {
+        for name in std::mem::take(&mut self.defines).into_keys() {
+            if sink.has_syntax_errors() {
+                return;
+            }
+            let help = did_you_mean(&name, self.values.keys().map(String::as_str)).unwrap_or_else(|| {
+                format!("only a let of the policy can be given a value: add `let {name} = \"..\";`")
+            });
+            let message = format!("a value is given for `{name}`, and there is no such let");
+            sink.push(Diagnostic::error(Code::UnusedDefine, message).help(help));
+        }
     }
 
     /// The number that the let `name` stands for. `Ok(None)`: there is no such let; `Err`: told already.
@@ -259,6 +291,22 @@ impl Lets {
             sink.push(diagnostic);
         }
     }
+}
+
+/// The value of a string let from outside. Slashes keep their meaning, all other bytes stand for themselves.
+fn from_outside(sink: &mut Sink, name: Ident, bytes: Vec<u8>) -> Value {
+    let why = if bytes.len() > MAX_BYTES {
+        Some((Code::StringTooLong, format!("the value given from outside is longer than {MAX_BYTES} bytes")))
+    } else if bytes.contains(&0) {
+        Some((Code::BadByte, "the value given from outside contains NUL".to_owned()))
+    } else {
+        None
+    };
+    if let Some((code, message)) = why {
+        sink.push(Diagnostic::error(code, message).at(name.0, "for this let"));
+        return Value::Broken;
+    }
+    Value::Text(bytes.into_iter().map(|value| Byte { value, escaped: value != b'/' }).collect())
 }
 
 /// The name in `{name}` that `rest` begins with. A comma makes it a choice instead.
