@@ -15,6 +15,7 @@ mod verify;
 use boesfs_lang::policy::Policy;
 
 use crate::bpf::Program;
+use crate::emit::layout::Table;
 use crate::emit::{EmitError, emit};
 use crate::manifest::Manifest;
 use crate::tables::{Packed, Tables};
@@ -36,6 +37,14 @@ pub struct PolicyObject {
     pub kernel: KernelInfo,
     /// SHA-256 of the object with this field zero: names this very object.
     pub digest: [u8; 32],
+}
+
+impl PolicyObject {
+    /// The bytes of a table's section: what the addresses in the program lead to.
+    #[must_use]
+    pub fn table_bytes(&self, table: Table) -> Vec<u8> {
+        sections::encode(&self.tables, table)
+    }
 }
 
 /// Type and line information as `BPF_PROG_LOAD` takes it, for the linked [`Program`].

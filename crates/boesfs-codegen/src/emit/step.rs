@@ -62,7 +62,7 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.mov(R::R7, R::R2);
     a.mov(R::R8, R::R3);
     a.alu(AluOp::Add, R::R8, 7);
-    a.alu(AluOp::And, R::R8, 0x1f8);
+    a.alu(AluOp::Rsh, R::R8, 3);
     let word = a.here();
     a.load(Size::B8, R::R9, R::R7, 0);
     a.alu(AluOp::Xor, R::R4, R::R9);
@@ -71,8 +71,8 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.alu(AluOp::Rsh, R::R9, 32);
     a.alu(AluOp::Xor, R::R4, R::R9);
     a.alu(AluOp::Add, R::R7, 8);
-    a.alu(AluOp::Sub, R::R8, 8);
-    a.branch(Test::Gt, R::R8, 7, word);
+    a.alu(AluOp::Sub, R::R8, 1);
+    a.branch(Test::Gt, R::R8, 0, word);
 
     a.note("e = edges[(h + displacements[h >> 40]) & mask]");
     a.mov(R::R5, R::R4);
@@ -97,7 +97,7 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.mov(R::R7, R::R2);
     a.mov(R::R8, R::R3);
     a.alu(AluOp::Add, R::R8, 7);
-    a.alu(AluOp::And, R::R8, 0x1f8);
+    a.alu(AluOp::Rsh, R::R8, 3);
     // r1 collects the differences: one test after the loop, not one in each round.
     a.mov(R::R1, 0);
     a.store(Size::B8, R::R10, DEFAULT, R::R0);
@@ -108,8 +108,8 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.alu(AluOp::Or, R::R1, R::R9);
     a.alu(AluOp::Add, R::R5, 8);
     a.alu(AluOp::Add, R::R7, 8);
-    a.alu(AluOp::Sub, R::R8, 8);
-    a.branch(Test::Gt, R::R8, 7, word);
+    a.alu(AluOp::Sub, R::R8, 1);
+    a.branch(Test::Gt, R::R8, 0, word);
     a.load(Size::B8, R::R0, R::R10, DEFAULT);
     a.branch(Test::Ne, R::R1, 0, miss);
     a.load(Size::B4, R::R0, R::R4, 4);

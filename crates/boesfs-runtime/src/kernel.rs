@@ -1,0 +1,202 @@
+//! The checker in this kernel: loads a policy object's `syscall` program and runs it by `BPF_PROG_TEST_RUN`.
+//!
+//! In: a [`PolicyObject`]. Out: verdicts, and times. For tests, `boesfs eval --engine kernel` and benches: no hook runs on
+//! it. Needs `CAP_BPF` and `CAP_PERFMON`. Holds: the maps of the tables are frozen before the program is loaded.
+
+mod sys;
+
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+use boesfs_codegen::bpf::Place;
+use boesfs_codegen::emit::layout::{
+    ENTRY, MAX_REPEAT, Mode, NAME_BYTES, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context,
+};
+use boesfs_codegen::object::PolicyObject;
+use boesfs_codegen::tables::{StateId, unpack_verdict};
+use boesfs_lang::cond::Args;
+use boesfs_lang::eval::{Cause, Verdict};
+use boesfs_lang::ops::Op;
+use boesfs_lang::pattern::NAME_MAX;
+use boesfs_lang::policy::{Effect, Record};
+use boesfs_lang::subjects::ClassId;
+
+use crate::checker::Checker;
+
+/// Why the kernel does not run a policy object.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// A system call failed.
+    #[error("bpf({what}): {source}{}", if source.raw_os_error() == Some(libc::EPERM) { "; it needs CAP_BPF and CAP_PERFMON" } else { "" })]
+    System {
+        /// What it was to do.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The verifier refused the program.
+    #[error("the kernel's verifier refused the program{}: {reason}", place(.line))]
+    Refused {
+        /// What it said last.
+        reason: String,
+        /// The policy line, or the step of a function, that it was at.
+        line: Option<String>,
+        /// All it said.
+        log: String,
+    },
+}
+
+fn place(line: &Option<String>) -> String {
+    line.as_ref().map_or(String::new(), |line| format!(" at `{line}`"))
+}
+
+/// A policy object in the kernel.
+#[derive(Debug)]
+pub struct KernelChecker {
+    program: OwnedFd,
+    /// The map that names are passed in, and its value. One request at a time.
+    request: Mutex<(OwnedFd, Vec<u8>)>,
+    verified: u32,
+}
+
+/// One question to the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Where to start from.
+    pub start: StateId,
+    /// The components to walk; at most [`SLOTS`] in one question.
+    pub path: &'a [&'a [u8]],
+    /// The subject's class.
+    pub class: ClassId,
+    /// The operation.
+    pub op: Op,
+    /// Its arguments.
+    pub args: Args,
+}
+
+/// The kernel's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The state reached.
+    pub state: StateId,
+    /// What `check` says there.
+    pub check: Verdict,
+    /// What `decide` says there.
+    pub decide: Verdict,
+    /// What all repetitions took, in nanoseconds.
+    pub ns: u64,
+}
+
+impl KernelChecker {
+    /// Loads `object` into the kernel.
+    ///
+    /// # Errors
+    /// The kernel refuses: rights are missing, or the verifier is not content.
+    pub fn load(object: &PolicyObject) -> Result<KernelChecker, KernelError> {
+        let mut maps = Vec::new();
+        for table in Table::ALL {
+            maps.push((table, table_map(object, table)?));
+        }
+        let request = sys::create_array(REQUEST_MAP, REQUEST_BYTES, sys::ArrayKind::Writable)?;
+        let btf = sys::load_btf(&object.kernel.btf)?;
+        let code: Vec<[u8; 8]> = object
+            .program
+            .encoded(|place| match place {
+                Place::Table(table) => sys::map_value(&maps[table as usize].1),
+                Place::RequestMap => sys::map(&request),
+            })
+            .collect();
+        let program = sys::load_program(&sys::Load {
+            name: ENTRY,
+            code: &code,
+            btf: &btf,
+            func_info: &object.kernel.func_info,
+            line_info: &object.kernel.line_info,
+        })?;
+        let verified = sys::verified_insns(&program)?;
+        // The program holds its maps and types: their descriptors can go.
+        Ok(KernelChecker { program, request: Mutex::new((request, vec![0; REQUEST_BYTES])), verified })
+    }
+
+    /// How many instructions the verifier had to look at.
+    #[must_use]
+    pub fn verified_insns(&self) -> u32 {
+        self.verified
+    }
+
+    /// Asks one question.
+    ///
+    /// # Errors
+    /// The kernel does not run the program.
+    pub fn ask(&self, question: &Question<'_>) -> Result<Answer, KernelError> {
+        self.run(question, Mode::Walk, 1)
+    }
+
+    /// Runs what `mode` says `repeat` times, at most [`MAX_REPEAT`]; [`Answer::ns`] is the time of all of them.
+    ///
+    /// # Errors
+    /// The kernel does not run the program.
+    pub fn run(&self, question: &Question<'_>, mode: Mode, repeat: u32) -> Result<Answer, KernelError> {
+        let mut ctx = [0; context::BYTES];
+        let mut put = |at: usize, word: u32| ctx[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        put(context::CLASS, question.class.0);
+        put(context::OP, question.op.number());
+        put(context::START, question.start.0);
+        put(context::COUNT, question.path.len() as u32);
+        put(context::REPEAT, repeat.clamp(1, MAX_REPEAT));
+        put(context::MODE, mode as u32);
+        for (to, arg) in ctx[context::ARGS..].as_chunks_mut::<8>().0.iter_mut().zip(question.args.0) {
+            *to = arg.to_le_bytes();
+        }
+        // A panic elsewhere cannot leave it half-written in a way that matters: each request writes all it reads.
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        let (map, value) = &mut *request;
+        for (slot, name) in value.chunks_exact_mut(SLOT_BYTES).zip(question.path.iter().take(SLOTS)) {
+            let kept = name.len().min(NAME_MAX);
+            slot[..kept].copy_from_slice(&name[..kept]);
+            slot[kept..NAME_BYTES].fill(0);
+            slot[NAME_BYTES..].copy_from_slice(&(name.len() as u64).to_le_bytes());
+        }
+        if !question.path.is_empty() {
+            sys::update(map, value)?;
+        }
+        sys::test_run(&self.program, &mut ctx)?;
+        drop(request);
+        let get = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| ctx[at + i]));
+        Ok(Answer {
+            state: StateId(get(context::STATE) as u32),
+            check: unpack_verdict(get(context::CHECK)),
+            decide: unpack_verdict(get(context::DECIDE)),
+            ns: get(context::NS),
+        })
+    }
+}
+
+fn table_map(object: &PolicyObject, table: Table) -> Result<OwnedFd, KernelError> {
+    let bytes = object.table_bytes(table);
+    // Names of maps may have a dot, and 15 bytes.
+    let map = sys::create_array(&table.section()[1..], bytes.len(), sys::ArrayKind::ReadOnly)?;
+    sys::update(&map, &bytes)?;
+    sys::freeze(&map)?;
+    Ok(map)
+}
+
+/// Answers one question at a time; a failing system call is a refusal.
+impl Checker for KernelChecker {
+    fn step(&self, state: StateId, name: &[u8]) -> StateId {
+        let question = Question { start: state, path: &[name], class: ClassId(0), op: Op::Stat, args: Args::default() };
+        self.ask(&question).map_or(StateId::DEAD, |answer| answer.state)
+    }
+
+    fn check(&self, state: StateId, class: ClassId, op: Op, args: &Args) -> Verdict {
+        let question = Question { start: state, path: &[], class, op, args: *args };
+        self.ask(&question).map_or(REFUSED, |answer| answer.check)
+    }
+
+    fn decide(&self, state: StateId, class: ClassId, op: Op, args: &Args) -> Verdict {
+        let question = Question { start: state, path: &[], class, op, args: *args };
+        self.ask(&question).map_or(REFUSED, |answer| answer.decide)
+    }
+}
+
+const REFUSED: Verdict = Verdict { effect: Effect::Deny, record: Record::Refusals, cause: Cause::Default };

@@ -1,0 +1,316 @@
+//! The calls of `bpf(2)` that the loader makes. Structures are the parts of `union bpf_attr` in `include/uapi/linux/bpf.h`
+//! up to the last field used; the kernel takes the rest as zero.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use super::KernelError;
+
+const MAP_CREATE: u32 = 0;
+const MAP_UPDATE_ELEM: u32 = 2;
+const PROG_LOAD: u32 = 5;
+const PROG_TEST_RUN: u32 = 10;
+const OBJ_GET_INFO_BY_FD: u32 = 15;
+const BTF_LOAD: u32 = 18;
+const MAP_FREEZE: u32 = 22;
+
+const MAP_TYPE_ARRAY: u32 = 2;
+/// `BPF_F_RDONLY_PROG`: programs cannot write.
+const RDONLY_PROG: u32 = 1 << 7;
+const PROG_TYPE_SYSCALL: u32 = 31;
+/// `BPF_F_SLEEPABLE`: programs of this type must be.
+const SLEEPABLE: u32 = 1 << 4;
+/// `BPF_PSEUDO_MAP_FD`, `BPF_PSEUDO_MAP_VALUE`: what a wide load gives.
+const PSEUDO_MAP: u8 = 1;
+const PSEUDO_MAP_VALUE: u8 = 2;
+
+/// Room for what the verifier says when it refuses.
+const LOG_BYTES: usize = 1 << 22;
+
+#[repr(C)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    flags: u32,
+    inner_map_fd: u32,
+    numa_node: u32,
+    name: [u8; 16],
+}
+
+#[repr(C)]
+struct MapElem {
+    map_fd: u32,
+    zero: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+#[repr(C)]
+struct MapFreeze {
+    map_fd: u32,
+}
+
+#[repr(C)]
+struct ProgLoad {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    name: [u8; 16],
+    ifindex: u32,
+    expected_attach_type: u32,
+    btf_fd: u32,
+    func_info_rec_size: u32,
+    func_info: u64,
+    func_info_cnt: u32,
+    line_info_rec_size: u32,
+    line_info: u64,
+    line_info_cnt: u32,
+    attach_btf_id: u32,
+}
+
+#[repr(C)]
+struct TestRun {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
+    ctx_size_in: u32,
+    ctx_size_out: u32,
+    ctx_in: u64,
+    ctx_out: u64,
+}
+
+#[repr(C)]
+struct BtfLoad {
+    btf: u64,
+    log_buf: u64,
+    size: u32,
+    log_size: u32,
+    log_level: u32,
+    zero: u32,
+}
+
+#[repr(C)]
+struct Info {
+    fd: u32,
+    len: u32,
+    info: u64,
+}
+
+/// Calls `bpf(2)` and gives what it returns.
+///
+/// # Safety
+/// `attr` is of the type that `command` takes: `repr(C)`, without padding. Every pointer in it points to memory of the
+/// size that the other fields say, which the kernel may read, and write where the command does, during the call.
+unsafe fn bpf<A>(what: &'static str, command: u32, attr: &mut A) -> Result<libc::c_long, KernelError> {
+    // SAFETY: `attr` is a valid, initialised structure of that size; the caller vouches for the pointers in it.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<A>()) };
+    if result < 0 { Err(KernelError::System { what, source: io::Error::last_os_error() }) } else { Ok(result) }
+}
+
+/// The descriptor that a call has returned.
+///
+/// # Safety
+/// `result` is a descriptor that nobody else owns.
+unsafe fn owned(result: libc::c_long) -> OwnedFd {
+    // SAFETY: the caller vouches for it. Descriptors fit into an `i32`.
+    unsafe { OwnedFd::from_raw_fd(result as i32) }
+}
+
+fn fd(fd: &OwnedFd) -> u32 {
+    fd.as_raw_fd() as u32
+}
+
+fn address<T>(slice: &[T]) -> u64 {
+    slice.as_ptr() as u64
+}
+
+/// `name` as the kernel takes it: 15 bytes and a NUL.
+fn short(name: &str) -> [u8; 16] {
+    let mut out = [0; 16];
+    let kept = name.len().min(15);
+    out[..kept].copy_from_slice(&name.as_bytes()[..kept]);
+    out
+}
+
+/// Who may write a map.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ArrayKind {
+    /// User space only, until it is frozen.
+    ReadOnly,
+    /// Everyone.
+    Writable,
+}
+
+/// An array map of one entry.
+pub(super) fn create_array(name: &str, value_bytes: usize, kind: ArrayKind) -> Result<OwnedFd, KernelError> {
+    let value_size = u32::try_from(value_bytes)
+        .map_err(|_| KernelError::System { what: "map create", source: io::ErrorKind::FileTooLarge.into() })?;
+    let flags = if kind == ArrayKind::ReadOnly { RDONLY_PROG } else { 0 };
+    let mut attr = MapCreate {
+        map_type: MAP_TYPE_ARRAY,
+        key_size: 4,
+        value_size,
+        max_entries: 1,
+        flags,
+        inner_map_fd: 0,
+        numa_node: 0,
+        name: short(name),
+    };
+    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
+    unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// Writes the entry of an array map of one entry.
+pub(super) fn update(map: &OwnedFd, value: &[u8]) -> Result<(), KernelError> {
+    let key = [0u32];
+    let mut attr = MapElem { map_fd: fd(map), zero: 0, key: address(&key), value: address(value), flags: 0 };
+    // SAFETY: the attributes of BPF_MAP_UPDATE_ELEM. The key has the 4 bytes and the value the size that the map was
+    // made with (both callers make the value from the same layout as the map); both outlive the call, which only reads.
+    unsafe { bpf("map update", MAP_UPDATE_ELEM, &mut attr).map(drop) }
+}
+
+/// Ends writing to a map from user space.
+pub(super) fn freeze(map: &OwnedFd) -> Result<(), KernelError> {
+    let mut attr = MapFreeze { map_fd: fd(map) };
+    // SAFETY: the attributes of BPF_MAP_FREEZE, with no pointers.
+    unsafe { bpf("map freeze", MAP_FREEZE, &mut attr).map(drop) }
+}
+
+/// What a wide load of a map is: mark and value.
+pub(super) fn map(map: &OwnedFd) -> (u8, u64) {
+    (PSEUDO_MAP, u64::from(fd(map)))
+}
+
+/// What a wide load of the address of a map's first byte is: mark and value.
+pub(super) fn map_value(map: &OwnedFd) -> (u8, u64) {
+    (PSEUDO_MAP_VALUE, u64::from(fd(map)))
+}
+
+/// Loads types.
+pub(super) fn load_btf(btf: &[u8]) -> Result<OwnedFd, KernelError> {
+    let mut attr =
+        BtfLoad { btf: address(btf), log_buf: 0, size: btf.len() as u32, log_size: 0, log_level: 0, zero: 0 };
+    // SAFETY: the attributes of BPF_BTF_LOAD: `btf` has `size` bytes and outlives the call, which only reads it; no log.
+    // The result is a new descriptor.
+    unsafe { bpf("load types", BTF_LOAD, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// A program to load.
+pub(super) struct Load<'a> {
+    pub(super) name: &'a str,
+    pub(super) code: &'a [[u8; 8]],
+    pub(super) btf: &'a OwnedFd,
+    pub(super) func_info: &'a [[u32; 2]],
+    pub(super) line_info: &'a [[u32; 4]],
+}
+
+/// Loads a `syscall` program; a refusal carries the verifier's log.
+pub(super) fn load_program(load: &Load<'_>) -> Result<OwnedFd, KernelError> {
+    let error = match try_load(load, &mut []) {
+        Ok(program) => return Ok(program),
+        Err(error) => error,
+    };
+    // Once more, now with a log: it costs time that a good program need not spend.
+    let mut log = vec![0; LOG_BYTES];
+    match (try_load(load, &mut log), error) {
+        (Ok(program), _) => Ok(program),
+        (Err(_), KernelError::System { what, source }) => Err(refused(&log, what, source)),
+        (Err(_), error) => Err(error),
+    }
+}
+
+fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
+    let mut attr = ProgLoad {
+        prog_type: PROG_TYPE_SYSCALL,
+        insn_cnt: load.code.len() as u32,
+        insns: address(load.code),
+        license: address(b"GPL\0"),
+        log_level: u32::from(!log.is_empty()),
+        log_size: log.len() as u32,
+        log_buf: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
+        kern_version: 0,
+        prog_flags: SLEEPABLE,
+        name: short(load.name),
+        ifindex: 0,
+        expected_attach_type: 0,
+        btf_fd: fd(load.btf),
+        func_info_rec_size: 8,
+        func_info: address(load.func_info),
+        func_info_cnt: load.func_info.len() as u32,
+        line_info_rec_size: 16,
+        line_info: address(load.line_info),
+        line_info_cnt: load.line_info.len() as u32,
+        attach_btf_id: 0,
+    };
+    // SAFETY: the attributes of BPF_PROG_LOAD. Code, licence, function and line records are slices with the counts and
+    // record sizes given, or a C string, that outlive the call, which only reads them; the log is exclusively ours and
+    // has `log_size` bytes. The result is a new descriptor.
+    unsafe { bpf("load program", PROG_LOAD, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// What a verifier's log says of a refusal.
+fn refused(log: &[u8], what: &'static str, source: io::Error) -> KernelError {
+    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+    let log = String::from_utf8_lossy(&log[..end]).into_owned();
+    let said = |line: &&str| !line.is_empty() && !line.starts_with("processed ");
+    match log.lines().rev().find(said) {
+        None => KernelError::System { what, source },
+        Some(reason) => KernelError::Refused {
+            reason: reason.to_owned(),
+            line: log.lines().rev().find_map(|line| line.strip_prefix("; ")).map(str::to_owned),
+            log,
+        },
+    }
+}
+
+/// Runs a `syscall` program once over `ctx`.
+pub(super) fn test_run(program: &OwnedFd, ctx: &mut [u8]) -> Result<(), KernelError> {
+    let mut attr = TestRun {
+        prog_fd: fd(program),
+        retval: 0,
+        data_size_in: 0,
+        data_size_out: 0,
+        data_in: 0,
+        data_out: 0,
+        repeat: 0,
+        duration: 0,
+        ctx_size_in: ctx.len() as u32,
+        ctx_size_out: 0,
+        ctx_in: ctx.as_mut_ptr() as u64,
+        ctx_out: 0,
+    };
+    // SAFETY: the attributes of BPF_PROG_TEST_RUN. For this type of program the kernel reads the context and writes it
+    // back in place: `ctx` is exclusively ours, has `ctx_size_in` bytes, and outlives the call.
+    unsafe { bpf("run program", PROG_TEST_RUN, &mut attr)? };
+    match attr.retval {
+        0 => Ok(()),
+        _ => Err(KernelError::System { what: "run program", source: io::ErrorKind::InvalidData.into() }),
+    }
+}
+
+/// Where `verified_insns` is in `struct bpf_prog_info`.
+const VERIFIED_INSNS: usize = 216;
+
+/// How many instructions the verifier processed.
+pub(super) fn verified_insns(program: &OwnedFd) -> Result<u32, KernelError> {
+    let mut info = [0u32; VERIFIED_INSNS / 4 + 1];
+    let mut attr = Info { fd: fd(program), len: size_of_val(&info) as u32, info: info.as_mut_ptr() as u64 };
+    // SAFETY: the attributes of BPF_OBJ_GET_INFO_BY_FD: `info` is exclusively ours, has `len` bytes, and outlives the call,
+    // which reads it (zeros: no pointers in it to follow) and writes it.
+    unsafe { bpf("program info", OBJ_GET_INFO_BY_FD, &mut attr)? };
+    Ok(info[VERIFIED_INSNS / 4])
+}
