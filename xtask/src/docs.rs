@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail};
+use boesfs_lang::diag::Code;
 use boesfs_lang::ops::{GROUPS, Mediation, TABLE};
 use clap::Args;
 
@@ -18,7 +19,7 @@ pub(crate) struct Options {
 
 /// Every generated page: its path below the root, and its text.
 fn pages() -> Vec<(&'static str, String)> {
-    vec![("docs/operations.md", operations())]
+    vec![("docs/operations.md", operations()), ("docs/diagnostics.md", diagnostics())]
 }
 
 /// Writes or checks the pages.
@@ -69,6 +70,19 @@ fn operations() -> String {
     for group in &GROUPS {
         let ops: Vec<String> = group.ops.iter().map(|op| format!("`{op}`")).collect();
         let _ = writeln!(page, "| `{}` | {} | {} |", group.name, group.about, ops.join(" "));
+    }
+    page
+}
+
+fn diagnostics() -> String {
+    let mut page = String::from(
+        "# Diagnostics\n\n\
+         <!-- Written by `cargo xtask docs` from crates/boesfs-lang/src/diag/codes.rs. -->\n\n\
+         What can be wrong with a policy. A code is never reused and never changes its meaning. `boesfsc check` shows\n\
+         them with the lines they speak of, `boesfsc check --format json` as JSON.\n",
+    );
+    for code in Code::ALL {
+        let _ = write!(page, "\n## {}: {}\n\n{}\n", code.id(), code.title(), code.explanation());
     }
     page
 }
