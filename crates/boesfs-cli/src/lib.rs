@@ -1,3 +1,4 @@
 //! What the two commands, `boesfsc` and `boesfs`, share: the subcommands and the way to an exit status.
 
 pub mod cmd;
+pub mod load;

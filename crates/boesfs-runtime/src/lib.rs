@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod checker;
 pub mod fuse;
+pub mod hook;
 pub mod kernel;
 pub mod process;
 pub mod sandbox;

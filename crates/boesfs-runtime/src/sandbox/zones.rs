@@ -1,6 +1,22 @@
 //! Native zones: directories that need no judgement, mounted from the host as they are.
+//!
+//! A zone is a directory that exists at start, in a state that every name below leads back to, whose row grants, for every
+//! class that can occur in the session, either everything, or reading and executing with the rest refused by the default alone.
+//! No rule with a condition, `audit`, `hide` or `kill` has a say there: nothing is lost by not asking.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use boesfs_codegen::tables::{HAS_LITERALS, StateId, Tables, unpack_verdict};
+use boesfs_lang::eval::Cause;
+use boesfs_lang::ops::{Op, Ops};
+use boesfs_lang::subjects::ClassId;
+use rustix::fs::{Dir, FileType, Mode, OFlags, fstatfs, openat};
+
+use super::special::is_special_magic;
 
 /// What a native zone grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,4 +34,208 @@ pub struct Zone {
     pub path: PathBuf,
     /// What it grants.
     pub access: Access,
+}
+
+/// What a read-only zone cannot refuse, and so must be granted there.
+const READING: Ops = Ops::of(&[
+    Op::Read,
+    Op::Exec,
+    Op::Map,
+    Op::List,
+    Op::Stat,
+    Op::Readlink,
+    Op::Getxattr,
+    Op::Listxattr,
+    Op::Lock,
+    Op::Statfs,
+    Op::Watch,
+]);
+
+/// Places where the sandbox mounts its own.
+const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
+
+/// The most directory entries and names of rules that the search looks at. Start-up is to stay short; what is not found is judged.
+const BUDGET: u32 = 8192;
+/// The most zones.
+const MOST: usize = 256;
+
+/// The access that a zone in `state` would give to `classes`, if it may be one.
+#[must_use]
+pub fn access(tables: &Tables, state: StateId, classes: &[ClassId]) -> Option<Access> {
+    let entry = tables.state(state);
+    let is_leaf = entry.out == 0 && entry.default == state.0;
+    if !is_leaf || state == StateId::DEAD {
+        return None;
+    }
+    let mut found = None;
+    for class in classes {
+        let row = tables.row(state, *class);
+        let (allowed, closer) = (Ops(row as u32), Ops((row >> 32) as u32));
+        let access = if !closer.is_empty() {
+            return None;
+        } else if allowed.is_superset(Ops::ALL) {
+            Access::Full
+        } else if allowed.is_superset(READING) && rest_refused_by_default(tables, state, *class, allowed) {
+            Access::ReadOnly
+        } else {
+            return None;
+        };
+        if *found.get_or_insert(access) != access {
+            return None;
+        }
+    }
+    found
+}
+
+/// Whether what a read-only mount refuses is refused, each by the default and no rule. `ioctl` it does not refuse: what
+/// little can be asked of a file on such a mount may be granted or not.
+fn rest_refused_by_default(tables: &Tables, state: StateId, class: ClassId, allowed: Ops) -> bool {
+    Ops::ALL.iter().filter(|op| !READING.contains(*op)).all(|op| {
+        let by_default = || {
+            tables
+                .chain(state, class, op)
+                .all(|decision| !matches!(unpack_verdict(decision.verdict).cause, Cause::Rule(_)))
+        };
+        if allowed.contains(op) { op == Op::Ioctl } else { by_default() }
+    })
+}
+
+/// The native zones of the tree at `/` for a session in which `classes` occur; one zone `/` if nothing needs judgement.
+///
+/// Directories that cannot be opened are no zones. Symbolic links are not followed.
+#[must_use]
+pub fn find(tables: &Tables, classes: &[ClassId]) -> Vec<Zone> {
+    if let Some(access) = access(tables, StateId::ROOT, classes) {
+        return vec![Zone { path: PathBuf::from("/"), access }];
+    }
+    let mut search =
+        Search { tables, classes, edges: Edges::default(), known: BTreeMap::new(), left: BUDGET, zones: Vec::new() };
+    if let Some(root) = open_directory(rustix::fs::CWD, OsStr::new("/")) {
+        search.below(&root, Path::new("/"), StateId::ROOT);
+    }
+    search.zones.sort_by(|a, b| a.path.cmp(&b.path));
+    search.zones
+}
+
+struct Search<'a> {
+    tables: &'a Tables,
+    classes: &'a [ClassId],
+    edges: Edges<'a>,
+    known: BTreeMap<StateId, Option<Access>>,
+    left: u32,
+    zones: Vec<Zone>,
+}
+
+impl Search<'_> {
+    /// Looks for zones below the directory `dir`, which is not one itself.
+    fn below(&mut self, dir: &OwnedFd, path: &Path, state: StateId) {
+        let entry = self.tables.state(state);
+        if entry.out & HAS_LITERALS != 0 {
+            for (name, next) in self.edges.of(self.tables, state) {
+                self.enter(dir, path, &name, next);
+            }
+        }
+        let has_globs = entry.out & !HAS_LITERALS != 0;
+        let default = StateId(entry.default);
+        if !has_globs && self.access(default).is_none() {
+            return;
+        }
+        // What globs and the default lead to is known by the names that are there. A default that is no zone itself leads on
+        // through the whole tree: not followed.
+        for name in self.names(dir) {
+            let next = self.tables.step(state, &name);
+            if next != default || self.access(default).is_some() {
+                self.enter(dir, path, &name, next);
+            }
+        }
+    }
+
+    /// Takes the directory `name` in `dir` as a zone, or looks below it.
+    fn enter(&mut self, dir: &OwnedFd, path: &Path, name: &[u8], state: StateId) {
+        let name = OsStr::from_bytes(name);
+        let path = path.join(name);
+        let entry = self.tables.state(state);
+        let leads_nowhere =
+            entry.out == 0 && self.access(state).is_none() && self.access(StateId(entry.default)).is_none();
+        if leads_nowhere || OWN.iter().any(|own| Path::new(own) == path) || self.has(&path) || !self.spend() {
+            return;
+        }
+        let Some(child) = open_directory(dir, name) else { return };
+        match self.access(state) {
+            Some(access) if self.zones.len() < MOST => self.zones.push(Zone { path, access }),
+            Some(_) => {}
+            None => self.below(&child, &path, state),
+        }
+    }
+
+    fn access(&mut self, state: StateId) -> Option<Access> {
+        *self.known.entry(state).or_insert_with(|| access(self.tables, state, self.classes))
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        self.zones.iter().any(|zone| zone.path == path)
+    }
+
+    fn spend(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0
+    }
+
+    /// The names of directories in `dir`.
+    fn names(&mut self, dir: &OwnedFd) -> Vec<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let Ok(entries) = openat(dir, ".", flags, Mode::empty()).and_then(Dir::new) else { return Vec::new() };
+        let mut names = Vec::new();
+        for entry in entries.flatten() {
+            if !self.spend() {
+                break;
+            }
+            let name = entry.file_name().to_bytes();
+            if matches!(entry.file_type(), FileType::Directory | FileType::Unknown) && name != b"." && name != b".." {
+                names.push(name.to_vec());
+            }
+        }
+        names.sort();
+        names
+    }
+}
+
+/// The literal edges by state: made when first asked for, since the tables hold them by hash.
+#[derive(Default)]
+struct Edges<'a> {
+    by_state: Option<Vec<&'a boesfs_codegen::tables::Edge>>,
+}
+
+impl<'a> Edges<'a> {
+    /// Names and targets of the literal edges of `state`.
+    fn of(&mut self, tables: &'a Tables, state: StateId) -> Vec<(Vec<u8>, StateId)> {
+        let edges = self.by_state.get_or_insert_with(|| {
+            let mut edges: Vec<_> = tables.edges.iter().filter(|edge| edge.state != 0).collect();
+            edges.sort_by_key(|edge| (edge.state, edge.name));
+            edges
+        });
+        let start = edges.partition_point(|edge| edge.state < state.0);
+        edges[start..]
+            .iter()
+            .take_while(|edge| edge.state == state.0)
+            .filter_map(|edge| Some((name(tables, edge)?, StateId(edge.next))))
+            .collect()
+    }
+}
+
+/// The name of a literal edge.
+fn name(tables: &Tables, edge: &boesfs_codegen::tables::Edge) -> Option<Vec<u8>> {
+    let (start, length) = (edge.name as usize, edge.length as usize);
+    let words = tables.names.get(start..start + length.div_ceil(8))?;
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.truncate(length);
+    Some(bytes)
+}
+
+/// Opens a directory of an ordinary file system.
+fn open_directory(dir: impl std::os::fd::AsFd, name: &OsStr) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = openat(dir, name, flags, Mode::empty()).ok()?;
+    let magic = fstatfs(&fd).ok()?.f_type as u64;
+    (!is_special_magic(magic)).then_some(fd)
 }
