@@ -64,21 +64,41 @@ impl Verdict {
     }
 }
 
+/// A rule that competes for a request. The greatest decides: candidates compare as the equation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// Its rank at the path: the greater the deeper.
+    pub rank: u32,
+    /// Its effect: the harsher the greater.
+    pub effect: Effect,
+    /// What it records: `audit` is the greatest.
+    pub record: Reverse<Record>,
+    /// The rule: the first in the source is the greatest.
+    pub rule: Reverse<RuleId>,
+}
+
 /// Answers `request` under `policy`.
 #[must_use]
 pub fn eval(policy: &Policy, request: &Request<'_>) -> Verdict {
-    let candidates = policy.rules.iter().enumerate().filter_map(|(i, rule)| {
-        let concerns = rule.ops.contains(request.op) && concerns(rule, request.roles);
-        let holds = rule.when.as_ref().is_none_or(|when| when.holds(&request.args));
-        let rank = rank(rule, request.path)?;
-        (concerns && holds).then_some((rank, rule.effect, Reverse(rule.record), Reverse(i)))
-    });
-    match candidates.max() {
-        Some((_, effect, Reverse(record), Reverse(i))) => {
-            Verdict { effect, record, cause: Cause::Rule(RuleId(i as u32)) }
+    match candidates(policy, request).max() {
+        Some(decides) => {
+            Verdict { effect: decides.effect, record: decides.record.0, cause: Cause::Rule(decides.rule.0) }
         }
         None => by_default(policy, request.op, request.roles),
     }
+}
+
+/// The rules that name the operation, concern an active role, cover the path, and whose condition holds.
+pub fn candidates<'a>(policy: &'a Policy, request: &'a Request<'_>) -> impl Iterator<Item = Candidate> + 'a {
+    policy.rules.iter().zip(0..).filter_map(|(rule, id)| {
+        let names = rule.ops.contains(request.op);
+        let holds = rule.when.as_ref().is_none_or(|when| when.holds(&request.args));
+        if !(names && concerns(rule, request.roles) && holds) {
+            return None;
+        }
+        let rank = rank(rule, request.path)?;
+        Some(Candidate { rank, effect: rule.effect, record: Reverse(rule.record), rule: Reverse(RuleId(id)) })
+    })
 }
 
 /// The rank of `rule` at `path`, or `None` where the rule does not cover the path.
