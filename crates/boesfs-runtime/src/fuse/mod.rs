@@ -11,8 +11,22 @@
 //! `fuser` shakes hands with the kernel. Requests are read and dispatched here, because `fuser` 0.18 drops `FUSE_TMPFILE`,
 //! `FUSE_INTERRUPT` and the flags by which the kernel asks for set-id bits to be cleared, all of which this file system must answer.
 
+mod attr;
+mod caller;
+mod dir;
 mod event;
+mod fs;
+mod handle;
+mod io;
+mod judge;
+mod lock;
+mod make;
+mod mount;
+mod node;
+mod remove;
 mod rights;
+mod sys;
+mod wire;
 
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -24,7 +38,11 @@ use boesfs_lang::subjects::{ClassId, Subjects};
 use crate::checker::Checker;
 
 pub use event::{Event, EventSink, NoEvents};
+pub use mount::{Mount, mount_options, open_device};
 pub use rights::{Rights, Row};
+
+/// The number that the kernel knows the root by (`FUSE_ROOT_ID`).
+const ROOT: u64 = 1;
 
 /// A policy as the file system uses it.
 #[derive(Clone)]

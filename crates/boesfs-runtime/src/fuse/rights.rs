@@ -35,6 +35,12 @@ pub trait Rights: Send + Sync {
 
     /// Whether whatever `class` may do at `new` it may also do at `old`, whatever the arguments.
     fn within(&self, new: StateId, old: StateId, class: ClassId) -> bool;
+
+    /// Whether, wherever anybody can open something, everybody may lock it, unrecorded: then no lock needs a verdict of its own.
+    fn lock_follows_open(&self) -> bool;
+
+    /// Whether the row alone answers for `op`, everywhere and for every class.
+    fn never_closer(&self, op: Op) -> bool;
 }
 
 impl Rights for Tables {
@@ -56,6 +62,24 @@ impl Rights for Tables {
     fn within(&self, new: StateId, old: StateId, class: ClassId) -> bool {
         new == old || Ops::ALL.iter().all(|op| op_within(self, new, old, class, op))
     }
+
+    fn lock_follows_open(&self) -> bool {
+        let opens = Ops::of(&[Op::Read, Op::Write, Op::Append, Op::Exec, Op::List]);
+        rows(self).all(|state| {
+            let opened = state.iter().any(|row| (row.allowed.0 | row.closer.0) & opens.0 != 0);
+            !opened || state.iter().all(|row| row.plainly_allows(Op::Lock))
+        })
+    }
+
+    fn never_closer(&self, op: Op) -> bool {
+        rows(self).all(|state| state.iter().all(|row| !row.closer.contains(op)))
+    }
+}
+
+/// The rows of every live state, by class.
+fn rows(tables: &Tables) -> impl Iterator<Item = Vec<Row>> {
+    let live = 1..tables.states.len() as u32;
+    live.map(|state| (0..tables.classes).map(|class| Rights::row(tables, StateId(state), ClassId(class))).collect())
 }
 
 /// [`Rights::within`] for one operation: either nothing is allowed at `new`, or everything at `old`, or both decide alike.
