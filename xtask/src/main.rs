@@ -6,11 +6,14 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod demo;
 mod docs;
 mod fuzz;
 mod install;
 mod setup;
 mod shell;
+mod suites;
 mod tally;
 mod test;
 
@@ -32,6 +35,12 @@ enum Task {
     Docs(docs::Options),
     /// Run each fuzz target for a short while.
     Fuzz(fuzz::Options),
+    /// Run the shipped function example and its evil twin under their policy, and show what becomes of them.
+    Demo,
+    /// Measure against peers; prints tables and writes JSON.
+    Bench(bench::Options),
+    /// Run outside file-system suites: pjdfstest, fsx, stress-ng.
+    Suites(suites::Options),
     /// Build the two binaries with optimisation and copy them to `PREFIX/bin`.
     Install(install::Options),
 }
@@ -42,6 +51,9 @@ fn main() -> Result<()> {
         Task::Setup(options) => setup::run(&options),
         Task::Docs(options) => docs::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
+        Task::Demo => demo::run(),
+        Task::Bench(options) => bench::run(&options),
+        Task::Suites(options) => suites::run(&options),
         Task::Install(options) => install::run(&options),
     }
 }
