@@ -22,7 +22,7 @@ fn with_globs(rules: usize, globs: usize) -> Policy {
     let wild = (0..globs).map(|i| {
         let suffix = format!(".t{i}").into_bytes().into_iter().map(GlobPart::Byte);
         let glob = Component::Glob(Glob(std::iter::once(GlobPart::Star).chain(suffix).collect()));
-        let (components, extent) = if i % 10 == 0 {
+        let (components, extent) = if i.is_multiple_of(10) {
             (vec![Component::Any, name(format!(".secret{i}"))], Extent::Tree)
         } else {
             (vec![name("srv".into()), name(format!("d{}", i % 100)), glob], Extent::Object)
@@ -39,10 +39,10 @@ fn literal_rule(i: usize) -> Rule {
         name(format!("project{}", i % 1_000)),
         name(format!("file-{i}")),
     ];
-    let extent = if i % 3 == 0 { Extent::Tree } else { Extent::Object };
+    let extent = if i.is_multiple_of(3) { Extent::Tree } else { Extent::Object };
     let ops = Ops::of(&[Op::Read, Op::Stat, Op::Write]);
-    let effect = if i % 7 == 0 { Effect::Deny } else { Effect::Allow };
-    rule(effect, ops, (i % 5 == 0).then_some(RoleId((i % 2) as u32)), Pattern { components, extent })
+    let effect = if i.is_multiple_of(7) { Effect::Deny } else { Effect::Allow };
+    rule(effect, ops, (i.is_multiple_of(5)).then_some(RoleId((i % 2) as u32)), Pattern { components, extent })
 }
 
 fn name(name: String) -> Component {

@@ -10,6 +10,8 @@ use boesfs_lang::source::{SourceMap, Span};
 use boesfs_lang::subjects::{Class, Role, RoleId, Subjects};
 use proptest::prelude::*;
 
+use crate::tables::graph::read_only;
+
 /// The names that patterns and paths are made of.
 pub const NAMES: [&str; 6] = ["a", "b", "c", "ab", ".x", "abcdefghi"];
 
@@ -101,6 +103,7 @@ fn ops() -> impl Strategy<Value = Ops> {
     prop_oneof![
         3 => prop::sample::subsequence(&OPS[..], 1..=OPS.len()).prop_map(|ops| Ops::of(&ops)),
         1 => Just(Ops::ALL),
+        1 => Just(read_only()),
     ]
 }
 

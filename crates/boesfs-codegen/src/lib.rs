@@ -10,6 +10,7 @@ pub mod arbitrary;
 pub mod automaton;
 pub mod bpf;
 pub mod emit;
+pub mod explain;
 pub mod manifest;
 pub mod object;
 pub mod pack;

@@ -30,6 +30,8 @@
 //!                              -> decisions[d].verdict
 //! ```
 
+pub mod graph;
+pub mod rights;
 pub mod walk;
 
 use boesfs_lang::cond::Cond;

@@ -18,6 +18,7 @@ pub mod globs;
 pub mod limits;
 mod minimise;
 pub mod names;
+mod show;
 mod subset;
 mod trie;
 

@@ -30,7 +30,7 @@ pub enum Taken {
 }
 
 /// The entry of `table` at `index`, masked; zero where the table is empty.
-fn at<T: Copy + Default>(table: &[T], index: u32) -> T {
+pub(super) fn at<T: Copy + Default>(table: &[T], index: u32) -> T {
     let mask = table.len().next_power_of_two() - 1;
     table.get(index as usize & mask).copied().unwrap_or_default()
 }
