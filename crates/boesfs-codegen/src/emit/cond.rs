@@ -167,18 +167,20 @@ fn jump_if(a: &mut Assembler, cond: &Cond, outcome: Outcome, target: Label) {
         Cond::All(conds) => (conds, Outcome::Fails),
         Cond::Any(conds) => (conds, Outcome::Holds),
     };
-    if conds.is_empty() {
+    let Some((last, others)) = conds.split_last() else {
         // Nothing to test, and the verifier refuses code that no jump can reach: so a test that always holds.
         if outcome != one_decides {
             a.mov32(R::R3, 0);
             a.branch(Test::Eq, R::R3, 0, target);
         }
-    } else if outcome == one_decides {
+        return;
+    };
+    if outcome == one_decides {
         conds.iter().for_each(|cond| jump_if(a, cond, outcome, target));
     } else {
         let decided = a.label();
-        conds.iter().for_each(|cond| jump_if(a, cond, one_decides, decided));
-        a.jump(target);
+        others.iter().for_each(|cond| jump_if(a, cond, one_decides, decided));
+        jump_if(a, last, outcome, target);
         a.bind(decided);
     }
 }

@@ -31,8 +31,10 @@ pub(super) fn boesfs_walk(a: &mut Assembler) {
         a.load(Size::B8, R::R1, R::R6, context::ARGS as i16 + 8 * i);
         a.store(Size::B8, R::R10, ARGS + 8 * i, R::R1);
     }
-    a.store(Size::B8, R::R10, CHECK, Effect::Deny as i32);
-    a.store(Size::B8, R::R10, KEY, 0);
+    a.mov(R::R1, Effect::Deny as i32);
+    a.store(Size::B8, R::R10, CHECK, R::R1);
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R10, KEY, R::R1);
     a.place(R::R1, Place::RequestMap);
     a.mov(R::R2, R::R10);
     a.alu(AluOp::Add, R::R2, i32::from(KEY));

@@ -54,10 +54,8 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.mov(R::R4, R::R1);
     a.wide(R::R5, HASH_STATE);
     a.alu(AluOp::Mul, R::R4, R::R5);
-    if facts.tables.seed != 0 {
-        a.constant(R::R5, facts.tables.seed);
-        a.alu(AluOp::Add, R::R4, R::R5);
-    }
+    a.wide(R::R5, facts.tables.seed);
+    a.alu(AluOp::Add, R::R4, R::R5);
     a.wide(R::R5, HASH_WORD);
     a.mov(R::R7, R::R2);
     a.mov(R::R8, R::R3);

@@ -1,0 +1,285 @@
+//! Policy objects: what stock tools make of them, that they are the same each time, that damage is refused, and, as
+//! golden files, their instructions beside policy lines. Fails where a tool is missing.
+
+use std::io::Write as _;
+use std::process::Command;
+
+use boesfs_codegen::automaton::Limits;
+use boesfs_codegen::bpf::disasm;
+use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, REQUEST_MAP, Table};
+use boesfs_codegen::manifest::{FORMAT, Manifest};
+use boesfs_codegen::object::{MANIFEST_SECTION, PolicyObject, ReadError, build, read};
+use boesfs_codegen::tables::Packed;
+use boesfs_codegen::{arbitrary, pack};
+use boesfs_lang::check::{Input, check};
+use boesfs_lang::policy::Policy;
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+const SMALL: &str = r#"policy small;
+default deny;
+allow view on "/usr/";
+allow all on "/work/";
+deny write on "/work/**/*.lock";
+hide all on "/home/*/.ssh/";
+kill all on "/etc/shadow";
+allow write on "/work/quota"
+    when size <= 1 MiB and (flags & 3 != 2 or not uid == 0);
+deny chmod on "/**" when mode & 0o6000 != 0;
+deny create on "/work/" when owner == 18446744073709551615 or gid > 4294967295;
+audit allow read on "/etc/hosts";
+role admin { allow all on "/etc/"; }
+user 1000 : admin;
+"#;
+
+fn policy(text: &str) -> Policy {
+    check(&Input::new("small.bfs", text)).unwrap_or_else(|errors| panic!("{errors}")).policy
+}
+
+fn compile(policy: &Policy) -> Packed {
+    pack::compile(policy, &Limits::default()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn object(policy: &Policy) -> Vec<u8> {
+    build(policy, &compile(policy)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn reread(bytes: &[u8]) -> PolicyObject {
+    read(bytes).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// `rules` literal rules below one directory for each hundred.
+fn many(rules: usize) -> Policy {
+    let mut text = String::from("policy many;\ndefault deny;\n");
+    for i in 0..rules {
+        text += &format!("allow read on \"/srv/tenant-{:05}/object-name-{i:06}\";\n", i / 100);
+    }
+    policy(&text)
+}
+
+#[test]
+fn reads_back_what_was_built() {
+    let policy = policy(SMALL);
+    let packed = compile(&policy);
+    let bytes = object(&policy);
+    let read = reread(&bytes);
+    assert_eq!(read.manifest, Manifest::new(&policy, packed.sizes));
+    assert_eq!(read.tables.classes, packed.tables.classes);
+    assert_eq!(read.tables.edges, packed.tables.edges);
+    assert_eq!(read.tables.states, packed.tables.states);
+    assert_eq!(read.tables.decisions, packed.tables.decisions);
+    let names: Vec<&str> = read.program.functions().iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names[0], ENTRY);
+    assert!(FUNCTIONS.iter().all(|name| names.contains(name)), "{names:?}");
+    let lines: Vec<(&str, u32)> = read.program.lines().iter().map(|l| (l.file.as_str(), l.line)).collect();
+    // Each condition at the line of its `when`.
+    for line in [9, 10, 11] {
+        assert!(lines.contains(&("small.bfs", line)), "{lines:?}");
+    }
+}
+
+#[test]
+fn instructions_beside_policy_lines() {
+    insta::assert_snapshot!(disasm::listing(&reread(&object(&policy(SMALL))).program));
+}
+
+#[test]
+fn same_policy_same_bytes() {
+    let first = object(&policy(SMALL));
+    assert_eq!(first, object(&policy(SMALL)));
+    assert_ne!(first, object(&policy(&SMALL.replace("small", "other"))));
+    let many = many(2000);
+    assert_eq!(object(&many), object(&many));
+}
+
+#[test]
+fn length_of_the_program_does_not_depend_on_the_number_of_rules() {
+    let length = |rules| reread(&object(&many(rules))).program.insns().len();
+    assert_eq!(length(10), length(10_000));
+}
+
+fn run(tool: &str, args: &[&str], object: &[u8]) -> String {
+    let mut file = tempfile::NamedTempFile::with_suffix(".o").expect("a temporary file");
+    file.write_all(object).expect("the object is written");
+    let output = Command::new(tool).args(args).arg(file.path()).output();
+    let output = output.unwrap_or_else(|error| panic!("{tool} must be installed: {error}"));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{tool}: {}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{tool} warns");
+    text(&output.stdout)
+}
+
+#[test]
+fn readelf_is_content() {
+    let out = run("readelf", &["-aW"], &object(&policy(SMALL)));
+    for word in [
+        "Linux BPF",
+        "boesfs_walk",
+        ".rodata.states",
+        "R_BPF_INSN_64",
+        "R_BPF_INSN_DISP32",
+        ".BTF.ext",
+        MANIFEST_SECTION,
+    ] {
+        assert!(out.contains(word), "no {word} in {out}");
+    }
+    assert!(!out.to_lowercase().contains("warning"), "{out}");
+}
+
+#[test]
+fn llvm_objdump_knows_every_instruction() {
+    let out = run("llvm-objdump", &["-d"], &object(&policy(SMALL)));
+    for name in FUNCTIONS {
+        assert!(out.contains(&format!("<{name}>:")), "no {name} in {out}");
+    }
+    assert!(!out.contains("unknown"), "{out}");
+}
+
+/// bpftool is in a directory that is not in everyone's path.
+fn bpftool() -> &'static str {
+    if std::path::Path::new("/usr/sbin/bpftool").exists() { "/usr/sbin/bpftool" } else { "bpftool" }
+}
+
+#[test]
+fn bpftool_dumps_the_types() {
+    let out = run(bpftool(), &["btf", "dump", "file"], &object(&policy(SMALL)));
+    for word in ["FUNC 'step'", "STRUCT 'boesfs_context'", "DATASEC '.rodata.edges'", "DATASEC '.maps'"] {
+        assert!(out.contains(word), "no {word} in {out}");
+    }
+}
+
+#[test]
+fn libbpf_opens_it() {
+    let bytes = object(&policy(SMALL));
+    let object = libbpf_rs::ObjectBuilder::default().open_memory(&bytes).expect("libbpf opens the object");
+    let maps: Vec<String> = object.maps().map(|map| map.name().to_string_lossy().into_owned()).collect();
+    for name in Table::ALL.map(Table::section).into_iter().chain([REQUEST_MAP]) {
+        assert!(maps.iter().any(|map| map == name), "no {name} in {maps:?}");
+    }
+    let programs: Vec<String> = object.progs().map(|p| p.name().to_string_lossy().into_owned()).collect();
+    assert_eq!(programs, [ENTRY]);
+}
+
+/// aya-obj 0.3 knows no `syscall` programs: in a copy, the section is called like one that it knows.
+#[test]
+fn aya_parses_it() {
+    let mut bytes = object(&policy(SMALL));
+    let (old, new) = (b"syscall\0", b"lsm/boe\0");
+    let mut renamed = 0;
+    for at in 0..bytes.len() - old.len() {
+        if bytes[at..].starts_with(old) {
+            bytes[at..at + old.len()].copy_from_slice(new);
+            renamed += 1;
+        }
+    }
+    assert!(renamed >= 2, "the section's name stands in the section names and in the types");
+    let mut object = aya_obj::Object::parse(&bytes).expect("aya-obj parses the object");
+    assert!(object.maps.contains_key(REQUEST_MAP));
+    assert!(Table::ALL.iter().all(|table| object.maps.contains_key(table.section())));
+    assert_eq!(object.programs.len(), 1);
+    object.relocate_calls(&Default::default()).expect("aya-obj links the functions");
+    let program = object.programs.values().next().expect("one program");
+    let function = &object.functions[&program.function_key()];
+    let ours = reread(&self::object(&policy(SMALL))).program;
+    assert_eq!(function.instructions.len(), ours.insns().len(), "all functions are linked in");
+}
+
+#[test]
+fn foreign_files_are_told_apart() {
+    assert_eq!(read(b""), Err(ReadError::NotElf));
+    assert_eq!(read(b"policy small;\n"), Err(ReadError::NotElf));
+    let exe = std::env::current_exe().and_then(std::fs::read).expect("this test");
+    assert_eq!(read(&exe), Err(ReadError::NotElf));
+}
+
+/// Writes another value into the manifest's header, with a hash sum that fits.
+fn forged(at: usize, bytes: &[u8]) -> Vec<u8> {
+    let mut object = object(&policy(SMALL));
+    let magic = boesfs_codegen::object::MAGIC;
+    let start = object.windows(magic.len()).rposition(|w| w == magic).expect("a manifest");
+    object[start + at..start + at + bytes.len()].copy_from_slice(bytes);
+    object[start + 32..start + 64].fill(0);
+    let digest: [u8; 32] = Sha256::digest(&object).into();
+    object[start + 32..start + 64].copy_from_slice(&digest);
+    object
+}
+
+#[test]
+fn other_versions_are_refused() {
+    assert_eq!(read(&forged(8, &(FORMAT + 1).to_le_bytes())), Err(ReadError::Version { format: FORMAT + 1 }));
+    assert_eq!(read(&forged(0, b"NotOurs!")), Err(ReadError::Foreign));
+    assert!(read(&forged(0, b"")).is_ok(), "the forging itself is sound");
+}
+
+#[test]
+fn a_wrong_header_with_a_right_hash_sum_is_refused() {
+    // Classes, seed, glob shift: each contradicts the tables.
+    for (at, bytes) in [(12, 7u32.to_le_bytes()), (12, [0; 4]), (16, 77u32.to_le_bytes()), (24, 40u32.to_le_bytes())] {
+        assert!(read(&forged(at, &bytes)).is_err(), "byte {at} of the header");
+    }
+}
+
+/// Any bytes of the file changed, with a hash sum that fits again: whatever is read must not panic, and what is
+/// accepted must still be a whole object that can be listed.
+fn tampered(changes: &[(usize, u8)]) -> Vec<u8> {
+    let mut object = object(&policy(SMALL));
+    let magic = boesfs_codegen::object::MAGIC;
+    for (at, byte) in changes {
+        let at = at % object.len();
+        object[at] ^= byte;
+    }
+    if let Some(start) = object.windows(magic.len()).rposition(|w| w == magic).filter(|s| s + 64 <= object.len()) {
+        object[start + 32..start + 64].fill(0);
+        let digest: [u8; 32] = Sha256::digest(&object).into();
+        object[start + 32..start + 64].copy_from_slice(&digest);
+    }
+    object
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_policy_reads_back(policy in arbitrary::policies(12)) {
+        let packed = pack::compile(&policy, &Limits::default());
+        let packed = packed.map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let bytes = build(&policy, &packed).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let object = read(&bytes).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        prop_assert_eq!(object.manifest.rules.len(), policy.rules.len());
+    }
+
+    #[test]
+    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
+        prop_assert!(read(&bytes).is_err());
+    }
+
+    #[test]
+    fn damage_with_a_fitting_hash_sum_never_panics(
+        changes in proptest::collection::vec((any::<usize>(), 1u8..), 1..4)
+    ) {
+        if let Ok(object) = read(&tampered(&changes)) {
+            let _ = disasm::listing(&object.program);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_bit_is_refused() {
+    let object = object(&policy(SMALL));
+    let mut copy = object.clone();
+    for bit in (0..object.len() * 8).step_by(7) {
+        copy[bit / 8] ^= 1 << (bit % 8);
+        assert!(read(&copy).is_err(), "bit {bit} of byte {}", bit / 8);
+        copy[bit / 8] = object[bit / 8];
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let object = object(&policy(SMALL));
+    for length in (0..object.len()).step_by(13).chain([object.len() - 1]) {
+        assert!(read(&object[..length]).is_err(), "{length} of {} bytes", object.len());
+    }
+    let longer = [object.as_slice(), &[0]].concat();
+    assert_eq!(read(&longer), Err(ReadError::Damaged));
+}
