@@ -5,35 +5,31 @@ use std::fs;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Who asked: read from /proc while it waits for the answer, so that its ids cannot be another's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
     /// The process (thread group); 0 if unknown.
     pub pid: u32,
-    /// The thread's name, in bytes: the subject chooses it.
-    pub comm: Vec<u8>,
+    /// Its effective user, as this process sees it.
+    pub uid: Option<u32>,
 }
 
 impl Subject {
     /// The subject whose thread is `tid`.
     #[must_use]
     pub fn of_thread(tid: u32) -> Subject {
+        let unknown = Subject { pid: tid, uid: None };
         if tid == 0 {
-            return Subject::default();
+            return unknown;
         }
-        let mut comm = fs::read(format!("/proc/{tid}/comm")).unwrap_or_default();
-        if comm.last() == Some(&b'\n') {
-            comm.pop();
-        }
-        Subject { pid: thread_group(tid).unwrap_or(tid), comm }
+        let Ok(status) = fs::read(format!("/proc/{tid}/status")) else { return unknown };
+        // The name stands before these, but the kernel escapes line ends there: no name can forge a line.
+        let number = |label: &[u8], field: usize| {
+            let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(label))?;
+            std::str::from_utf8(line).ok()?.split_whitespace().nth(field)?.parse().ok()
+        };
+        // proc_pid_status(5): "Uid:" has the real, effective, saved and file system ids.
+        Subject { pid: number(b"Tgid:", 0).unwrap_or(tid), uid: number(b"Uid:", 1) }
     }
-}
-
-/// The thread group of thread `tid`.
-fn thread_group(tid: u32) -> Option<u32> {
-    let status = fs::read(format!("/proc/{tid}/status")).ok()?;
-    // The name stands before it, but the kernel escapes line ends there: no name can forge this line.
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:\t"))?;
-    std::str::from_utf8(line).ok()?.trim().parse().ok()
 }
 
 /// Sends `SIGKILL` to the thread group of `subject`, through a pidfd.

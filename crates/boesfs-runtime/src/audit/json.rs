@@ -14,7 +14,9 @@ struct Line<'a> {
     time: String,
     pid: u32,
     tid: u32,
-    uid: u32,
+    /// Absent if the subject was gone already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
     comm: String,
     /// Absent where no class fits the subject.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,8 +28,6 @@ struct Line<'a> {
     audit: bool,
     cause: &'static str,
     rule: Option<Rule<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'static str>,
     lost: u64,
 }
 
@@ -43,11 +43,11 @@ pub(super) fn line(text: &mut String, names: &Names, entry: &Entry, lost: u64) {
     let event = &entry.event;
     let line = Line {
         v: 1,
-        time: time::rfc3339(entry.time),
+        time: time::rfc3339(event.time),
         pid: entry.subject.pid,
         tid: event.pid,
-        uid: event.uid,
-        comm: escape(&entry.subject.comm),
+        uid: entry.subject.uid,
+        comm: escape(&event.comm),
         class: event.class.map(|class| class.0),
         roles: names.roles(event.class),
         op: event.op.name(),
@@ -56,7 +56,6 @@ pub(super) fn line(text: &mut String, names: &Names, entry: &Entry, lost: u64) {
         audit: audited(&event.verdict),
         cause: cause_word(event.verdict.cause),
         rule: names.place(event.verdict.cause).map(|(id, file, line)| Rule { id, file, line }),
-        note: event.note,
         lost,
     };
     // Strings and numbers always serialise.

@@ -59,15 +59,14 @@ impl People {
         let mark = if audited(&event.verdict) && event.verdict.effect == Effect::Allow { " (audit)" } else { "" };
         // Writing to a String does not fail.
         let _ = write!(self.text, "boesfs: {done}{mark} {} {} by ", event.op.name(), Escaped(&event.path));
-        let _ = match (event.note, names.place(event.verdict.cause), event.verdict.cause) {
-            (Some(note), ..) => write!(self.text, "boesfs: {note}"),
-            (None, Some((_, file, line)), _) => write!(self.text, "{}:{line}", Escaped(file.as_bytes())),
-            (None, None, Cause::NotGranted) => {
+        let _ = match (names.place(event.verdict.cause), event.verdict.cause) {
+            (Some((_, file, line)), _) => write!(self.text, "{}:{line}", Escaped(file.as_bytes())),
+            (None, Cause::NotGranted) => {
                 write!(self.text, "default: no rule grants {} to {}", event.op.name(), Roles(&names.roles(event.class)))
             }
-            (None, None, _) => write!(self.text, "default"),
+            (None, _) => write!(self.text, "default"),
         };
-        let _ = writeln!(self.text, " (pid {} {})", entry.subject.pid, Escaped(&entry.subject.comm));
+        let _ = writeln!(self.text, " (pid {} {})", entry.subject.pid, Escaped(&event.comm));
     }
 
     /// Writes the lines added since; `lost` is the number of records lost so far.

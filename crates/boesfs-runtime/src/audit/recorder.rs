@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io::Write;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
 
 use boesfs_lang::policy::Effect;
 
 use super::people::People;
-use super::{Event, Names, Sink, json};
+use super::{Names, is_recorded, json};
+use crate::fuse::{Event, EventSink};
 use crate::process::{self, Subject};
 
 /// Events that wait for the writer; more than this are counted as lost.
@@ -37,8 +37,11 @@ pub struct Totals {
     pub lost: u64,
 }
 
-/// The sink of `boesfs exec`. Its thread starts with the first event.
-pub struct Recorder {
+/// The sink of `boesfs exec`. Its thread starts with the first event. Clones are the same recorder.
+#[derive(Clone)]
+pub struct Recorder(Arc<Shared>);
+
+struct Shared {
     state: Mutex<State>,
     wake: Condvar,
 }
@@ -61,7 +64,6 @@ enum Writer {
 pub(super) struct Entry {
     pub(super) event: Event,
     pub(super) subject: Subject,
-    pub(super) time: SystemTime,
 }
 
 impl Recorder {
@@ -74,24 +76,26 @@ impl Recorder {
             closed: false,
             writer: Writer::Idle(names, streams),
         };
-        Recorder { state: Mutex::new(state), wake: Condvar::new() }
+        Recorder(Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() }))
     }
 
     /// Writes what waits, ends the stream, and gives the totals. Later events are dropped.
     pub fn finish(&self) -> Totals {
         let writer = {
-            let mut state = self.lock();
+            let mut state = self.0.lock();
             state.closed = true;
             std::mem::replace(&mut state.writer, Writer::Gone)
         };
-        self.wake.notify_all();
+        self.0.wake.notify_all();
         if let Writer::Running(thread) = writer {
             // A panic of the writer has been told on standard error; there is nothing left to write.
             let _ = thread.join();
         }
-        self.lock().totals
+        self.0.lock().totals
     }
+}
 
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state holds counters and a queue: each is whole after every statement.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -138,9 +142,8 @@ impl Recorder {
 }
 
 impl Recorder {
-    /// [`Sink::record`] for a recorder that is shared, so that its thread can hold it.
-    fn push(self: &std::sync::Arc<Self>, entry: Entry) {
-        let mut state = self.lock();
+    fn push(&self, entry: Entry) {
+        let mut state = self.0.lock();
         if state.closed {
             return;
         }
@@ -161,28 +164,35 @@ impl Recorder {
         if matches!(state.writer, Writer::Idle(..))
             && let Writer::Idle(names, streams) = std::mem::replace(&mut state.writer, Writer::Gone)
         {
-            let recorder = std::sync::Arc::clone(self);
+            let shared = Arc::clone(&self.0);
             let thread = std::thread::Builder::new().name("audit".to_owned());
-            match thread.spawn(move || recorder.write(&names, streams)) {
+            match thread.spawn(move || shared.write(&names, streams)) {
                 Ok(thread) => state.writer = Writer::Running(thread),
                 // The answer to the request does not depend on it; the loss is counted.
                 Err(_) => state.totals.lost += 1,
             }
         }
         drop(state);
-        self.wake.notify_one();
+        self.0.wake.notify_one();
     }
 }
 
-impl Sink for std::sync::Arc<Recorder> {
+impl EventSink for Recorder {
+    /// Where the verdict is [`Effect::Kill`], the subject's thread group has `SIGKILL` pending on return.
     fn record(&self, event: Event) {
-        if !event.recorded() {
+        if !is_recorded(&event.verdict) {
             return;
         }
         let subject = Subject::of_thread(event.pid);
         if event.verdict.effect == Effect::Kill {
             process::kill(&subject);
         }
-        self.push(Entry { event, subject, time: SystemTime::now() });
+        self.push(Entry { event, subject });
+    }
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").field("totals", &self.0.lock().totals).finish_non_exhaustive()
     }
 }

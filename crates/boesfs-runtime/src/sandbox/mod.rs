@@ -18,6 +18,7 @@ pub mod plan;
 pub mod privileges;
 mod proc;
 mod seccomp;
+pub mod session;
 pub mod special;
 mod sys;
 mod terminal;
