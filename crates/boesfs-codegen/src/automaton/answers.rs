@@ -92,6 +92,9 @@ pub(crate) fn answer(policy: &Policy, limits: &Limits, lists: &Interner<u32>) ->
             causes.push(cause);
         }
         of_list.push(b.intern(&rows, &causes));
+        if b.answers.causes.len() * classes.len() > limits.cells as usize {
+            return Err(TooBig::new(Resource::Cells, limits.cells, Vec::new()));
+        }
     }
     Ok((b.answers, of_list))
 }

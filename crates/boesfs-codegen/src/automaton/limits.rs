@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use boesfs_lang::diag::{Code, Diagnostic};
 use boesfs_lang::policy::{Policy, RuleId};
 use boesfs_lang::source::Span;
 
@@ -22,6 +23,8 @@ pub struct Limits {
     pub conditions: u32,
     /// Classes.
     pub classes: u32,
+    /// Cells of the decision tables: different decisions, times classes.
+    pub cells: u32,
 }
 
 impl Default for Limits {
@@ -33,6 +36,7 @@ impl Default for Limits {
             chain: MAX_CHAIN,
             conditions: 4_096,
             classes: 1_024,
+            cells: 1 << 24,
         }
     }
 }
@@ -47,6 +51,7 @@ pub enum Resource {
     Chain,
     Conditions,
     Classes,
+    Cells,
 }
 
 impl fmt::Display for Resource {
@@ -58,6 +63,7 @@ impl fmt::Display for Resource {
             Resource::Chain => "conditions on one operation at one place",
             Resource::Conditions => "distinct conditions",
             Resource::Classes => "sets of active roles",
+            Resource::Cells => "cells of decision tables",
         })
     }
 }
@@ -96,8 +102,22 @@ impl TooBig {
             }
             Resource::Chain => "join the conditions of these rules into one with `or`",
             Resource::Conditions => "share conditions between rules, or raise the limit",
-            Resource::Classes => "assign fewer combinations of roles, declare some as separate, or raise the limit",
+            Resource::Classes | Resource::Cells => {
+                "assign fewer combinations of roles, declare some as separate, or raise the limit"
+            }
         }
+    }
+
+    /// The error as a diagnostic, labelled with what is at fault.
+    #[must_use]
+    pub fn diagnostic(&self) -> Diagnostic {
+        let label = match self.resource {
+            Resource::States | Resource::Edges | Resource::GlobStates => "multiplies with the others",
+            Resource::Chain => "has a condition of its own",
+            Resource::Conditions | Resource::Classes | Resource::Cells => "goes over the limit",
+        };
+        let error = Diagnostic::error(Code::TooBig, self.to_string()).help(self.help());
+        self.at_fault.iter().fold(error, |error, culprit| error.at(culprit.span, label))
     }
 
     pub(crate) fn new(resource: Resource, limit: u32, at_fault: Vec<Culprit>) -> TooBig {
