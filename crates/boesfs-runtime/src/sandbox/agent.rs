@@ -14,6 +14,7 @@ use super::channel::{self, Report};
 use super::children::{self, Inherited};
 use super::error::{SetupError, Step};
 use super::plan::Plan;
+use super::privileges;
 use super::seccomp::Filters;
 use super::sys::{self, Disposition, Fork, Lineage, Received, SignalSet, Target};
 use super::terminal::Terminal;
@@ -90,6 +91,7 @@ pub fn run(plan: &Plan, serve: Serve<'_>, note: &mut dyn FnMut(&str)) -> Result<
         Fork::Parent(pid) => pid,
     };
     drop(theirs);
+    let limited = privileges::limit_agent(plan.keep);
     let mut agent = Agent {
         channel,
         terminal,
@@ -98,7 +100,7 @@ pub fn run(plan: &Plan, serve: Serve<'_>, note: &mut dyn FnMut(&str)) -> Result<
         setup: Some(setup),
         init: None,
         workload: None,
-        failure: None,
+        failure: limited.err().map(RunError::from),
         ended: None,
     };
     let result = agent.supervise(&incoming, note);
@@ -137,10 +139,7 @@ impl Agent<'_> {
             }
             // After the children were looked at: what they said before they ended is there by now.
             self.hear(note);
-            if let Some(failure) = self.failure.take() {
-                return Err(failure);
-            }
-            if let Some(ended) = self.ended {
+            if let (Some(ended), None) = (self.ended, &self.failure) {
                 return Ok(ended);
             }
         }

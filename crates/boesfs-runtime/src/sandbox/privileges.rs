@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    CapabilitySet, CapabilitySets, capabilities, capability_is_in_bounding_set, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
@@ -34,6 +34,24 @@ pub fn keepable(name: &str) -> Option<CapabilitySet> {
     let name = name.to_ascii_lowercase();
     let name = name.strip_prefix("cap_").unwrap_or(&name);
     KEEPABLE.iter().find(|(known, _)| *known == name).map(|(_, capability)| *capability)
+}
+
+/// What an agent that was started with all capabilities needs to serve a workload: act as its users, look at its
+/// processes and kill them, and hand files to the kernel.
+const SERVING: CapabilitySet = CapabilitySet::SETUID
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SYS_PTRACE)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SYS_ADMIN)
+    .union(CapabilitySet::SYS_RESOURCE);
+
+/// Leaves the agent what the workload keeps, so that it does no more for a request than the workload could do on the tree
+/// itself, and what it needs to serve. The agent's children must have been forked.
+pub(super) fn limit_agent(keep: CapabilitySet) -> Result<(), SetupError> {
+    let held = capabilities(None).step("read the agent's capabilities")?.permitted;
+    let left = held & (keep | SERVING);
+    let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).step("limit the agent's capabilities")
 }
 
 /// Gives up every capability but `keep`, for good, and any way to gain one by executing a file.

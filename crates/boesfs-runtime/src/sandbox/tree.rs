@@ -180,9 +180,8 @@ fn fuse_root() -> Result<(OwnedFd, OwnedFd), SetupError> {
         fsconfig_set_string(&context, *name, value.as_str())
             .step(format_args!("set the FUSE option {name}={value}"))?;
     }
-    for flag in ["default_permissions", "allow_other"] {
-        fsconfig_set_flag(&context, flag).step(format_args!("set the FUSE option {flag}"))?;
-    }
+    // Without `default_permissions`: the file system checks permissions, and can refuse `stat` apart.
+    fsconfig_set_flag(&context, "allow_other").step("set the FUSE option allow_other")?;
     fsconfig_create(&context).step("make a FUSE file system")?;
     let attrs = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let root = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs).step("mount a FUSE file system")?;

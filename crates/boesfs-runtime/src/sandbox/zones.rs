@@ -16,6 +16,7 @@ use boesfs_lang::ops::{Op, Ops};
 use boesfs_lang::subjects::ClassId;
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstatfs, openat};
 
+use super::session::{Classes, Unclassed};
 use super::special::is_special_magic;
 
 /// What a native zone grants.
@@ -104,7 +105,11 @@ fn rest_refused_by_default(tables: &Tables, state: StateId, class: ClassId, allo
 ///
 /// Directories that cannot be opened are no zones. Symbolic links are not followed.
 #[must_use]
-pub fn find(tables: &Tables, classes: &[ClassId]) -> Vec<Zone> {
+pub fn find(tables: &Tables, classes: &Classes) -> Vec<Zone> {
+    if classes.without == Unclassed::Possible {
+        return Vec::new();
+    }
+    let classes = &classes.list;
     if let Some(access) = access(tables, StateId::ROOT, classes) {
         return vec![Zone { path: PathBuf::from("/"), access }];
     }
