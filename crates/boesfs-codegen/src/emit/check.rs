@@ -14,9 +14,6 @@ use Reg as R;
 
 /// A refusal by the default, as `tables::pack_verdict` writes it.
 const REFUSE: i32 = Effect::Deny as i32;
-/// The bits of a shifted row that must be 1 and 0 for a plain allow.
-const ALLOWED_AND_CLOSER: u64 = 1 << 32 | 1;
-
 /// Goes to `refuse` unless state (r1), class (r2) and operation (r3) are in range. Leaves the state in `state`.
 fn check_range(a: &mut Assembler, facts: Facts<'_>, state: Reg, refuse: Label) {
     a.note("out of range: refused");
@@ -41,11 +38,15 @@ pub(super) fn check(a: &mut Assembler, facts: Facts<'_>) {
     add_table(a, R::R0, R::R5, Table::Rows);
     a.load(Size::B8, R::R0, R::R0, 0);
     a.note("allowed, and no closer look needed -> allow");
+    // r0 = 1 where not allowed, or closer: 0 is the verdict of a plain allow.
+    const { assert!(Effect::Allow as i32 == 0) };
     a.alu(AluOp::Rsh, R::R0, R::R3);
-    a.wide(R::R5, ALLOWED_AND_CLOSER);
-    a.alu(AluOp::And, R::R0, R::R5);
-    a.branch(Test::Ne, R::R0, 1, closer);
-    a.mov32(R::R0, Effect::Allow as i32);
+    a.mov(R::R5, R::R0);
+    a.alu(AluOp::Rsh, R::R5, 32);
+    a.alu32(AluOp::Xor, R::R0, 1);
+    a.alu32(AluOp::Or, R::R0, R::R5);
+    a.alu32(AluOp::And, R::R0, 1);
+    a.branch(Test::Ne, R::R0, 0, closer);
     a.exit();
     a.note("decide(state, class, op, args)");
     a.bind(closer);

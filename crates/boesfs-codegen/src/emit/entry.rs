@@ -21,6 +21,8 @@ const KEY: i16 = -72;
 const T0: i16 = -80;
 /// The last verdict of `check`.
 const CHECK: i16 = -88;
+/// What the empty loop stores in place of a verdict.
+const SCRATCH: i16 = -96;
 
 /// Registers: r6 the context, r7 the request, r8 repetitions left, r9 the state.
 pub(super) fn boesfs_walk(a: &mut Assembler) {
@@ -93,8 +95,10 @@ pub(super) fn boesfs_walk(a: &mut Assembler) {
     a.branch(Test::Gt, R::R8, 0, check);
     a.jump(done);
 
-    a.note("nothing");
+    a.note("the loop of check, without the call");
     a.bind(empty);
+    arguments(a);
+    a.store(Size::B8, R::R10, SCRATCH, R::R4);
     a.alu(AluOp::Sub, R::R8, 1);
     a.branch(Test::Gt, R::R8, 0, empty);
 
@@ -116,12 +120,17 @@ pub(super) fn boesfs_walk(a: &mut Assembler) {
 
 /// `r0 = function(state, class, op, args)`
 fn ask(a: &mut Assembler, function: &str) {
+    arguments(a);
+    a.call(function);
+}
+
+/// `r1` to `r4`: state, class, op, args.
+fn arguments(a: &mut Assembler) {
     a.mov(R::R1, R::R9);
     a.load(Size::B4, R::R2, R::R6, context::CLASS as i16);
     a.load(Size::B4, R::R3, R::R6, context::OP as i16);
     a.mov(R::R4, R::R10);
     a.alu(AluOp::Add, R::R4, i32::from(ARGS));
-    a.call(function);
 }
 
 /// `walk(state, request, count) -> state`. Registers: r6 the state, r7 the slot, r8 the count, r9 the components done.

@@ -37,7 +37,7 @@ pub enum Mode {
     Step = 1,
     /// Checks at the start state.
     Check = 2,
-    /// Nothing: the cost of the loop.
+    /// What [`Mode::Check`] does besides the call: the cost of the loop.
     Empty = 3,
 }
 
