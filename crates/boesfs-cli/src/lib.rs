@@ -1,4 +1,5 @@
 //! What the two commands, `boesfsc` and `boesfs`, share: the subcommands and the way to an exit status.
 
 pub mod cmd;
+pub mod compiler;
 pub mod load;

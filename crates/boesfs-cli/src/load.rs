@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use boesfs_codegen::automaton::Limits;
+use boesfs_codegen::automaton::{Limits, TooBig};
 use boesfs_codegen::object::{self, BuildError, PolicyObject, ReadError};
 use boesfs_codegen::pack;
+use boesfs_codegen::tables::Packed;
 use boesfs_lang::check::{self, Checked, Define, Input, Loader, Names, Rejected, check};
 use boesfs_lang::diag::render::{Color, render};
 use boesfs_lang::diag::{Code, Diagnostic};
@@ -105,19 +106,30 @@ fn check_text(path: &Path, text: &[u8], setting: &Setting<'_>) -> Result<Checked
     check(&input).map_err(|rejected| LoadError::Rejected(Box::new(rejected)))
 }
 
+/// Makes the automaton of a checked policy, packed.
+///
+/// # Errors
+/// It exceeds `limits`.
+pub fn tables(policy: &Policy, limits: &Limits) -> Result<Packed, LoadError> {
+    pack::compile(policy, limits).map_err(|error| too_big(policy, &error))
+}
+
+/// An automaton beyond its limits, as a diagnostic that points at the patterns at fault.
+#[must_use]
+pub fn too_big(policy: &Policy, error: &TooBig) -> LoadError {
+    let mut diagnostic = Diagnostic::error(Code::TooBig, error.to_string()).help(error.help());
+    for culprit in &error.at_fault {
+        diagnostic = diagnostic.at(culprit.span, "");
+    }
+    LoadError::Rejected(Box::new(Rejected { diagnostics: vec![diagnostic], sources: policy.sources.clone() }))
+}
+
 /// Compiles a checked policy to the bytes of its object.
 ///
 /// # Errors
 /// It exceeds `limits`.
 pub fn compile(policy: &Policy, limits: &Limits) -> Result<Vec<u8>, LoadError> {
-    let packed = pack::compile(policy, limits).map_err(|too_big| {
-        let mut diagnostic = Diagnostic::error(Code::TooBig, too_big.to_string()).help(too_big.help());
-        for culprit in &too_big.at_fault {
-            diagnostic = diagnostic.at(culprit.span, "");
-        }
-        LoadError::Rejected(Box::new(Rejected { diagnostics: vec![diagnostic], sources: policy.sources.clone() }))
-    })?;
-    Ok(object::build(policy, &packed)?)
+    Ok(object::build(policy, &tables(policy, limits)?)?)
 }
 
 /// Loads the policy `path`: an object, or source that is compiled here. Warnings are shown on standard error.
@@ -139,7 +151,11 @@ pub fn object(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadEr
     object::read(&bytes).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+/// The bytes of the file `path`.
+///
+/// # Errors
+/// It cannot be read, or is larger than any policy.
+pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let read = || {
         let file = fs::File::open(path)?;
         let mut bytes = Vec::new();

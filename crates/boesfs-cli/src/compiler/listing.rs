@@ -1,0 +1,262 @@
+//! Policies and automata as text, for `dump` and `explain`. Writing to a string cannot fail, so its results are dropped.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+use boesfs_codegen::automaton::globs::{ByteClasses, ByteDfa};
+use boesfs_codegen::automaton::{Automaton, Place};
+use boesfs_codegen::tables::{StateId, Tables};
+use boesfs_lang::ops::Ops;
+use boesfs_lang::pattern::{Component, Extent, GlobPart, Pattern};
+use boesfs_lang::policy::{Policy, Record, Rule};
+use boesfs_lang::source::Span;
+use boesfs_lang::subjects::{Class, RoleId};
+
+/// Bytes as they are written in a policy, without quotes.
+pub(super) fn bytes(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.escape_debug().to_string(),
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+/// `file:line` of a span.
+pub(super) fn place(policy: &Policy, span: Span) -> String {
+    format!("{}:{}", policy.sources.file(span.file).name, policy.sources.line_col(span).0)
+}
+
+/// The text of a span on one line.
+pub(super) fn one_line(policy: &Policy, span: Span) -> String {
+    policy.sources.text(span).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Operations by name, or the group that they are.
+pub(super) fn ops(ops: Ops) -> String {
+    if ops.is_empty() {
+        return "none".into();
+    }
+    match boesfs_lang::ops::GROUPS.iter().find(|group| group.ops == ops) {
+        Some(group) => group.name.into(),
+        None => ops.iter().map(|op| op.name()).collect::<Vec<_>>().join(" "),
+    }
+}
+
+/// A set of roles by name.
+pub(super) fn roles(policy: &Policy, roles: &[RoleId]) -> String {
+    if roles.is_empty() {
+        return "no role".into();
+    }
+    roles.iter().map(|role| policy.subjects.roles[role.0 as usize].name.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+/// A checked policy: everything resolved.
+pub(super) fn policy(policy: &Policy) -> String {
+    let default = format!("{:?}", policy.default).to_lowercase();
+    let mut out = format!("policy {}, default {default}\n", policy.name);
+    for role in &policy.subjects.roles {
+        let _ = writeln!(out, "role {}: {}", role.name, roles(policy, &role.closure));
+    }
+    for (word, assignments) in [("user", &policy.subjects.users), ("group", &policy.subjects.groups)] {
+        for given in assignments {
+            let name = given.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+            let range = given.subject;
+            let _ = writeln!(out, "{word} {}..{}{name}: {}", range.first, range.last, roles(policy, &given.roles));
+        }
+    }
+    for given in &policy.subjects.exes {
+        let path: String = given.subject.iter().map(|name| format!("/{}", bytes(name))).collect();
+        let _ = writeln!(out, "exe {path}: {}", roles(policy, &given.roles));
+    }
+    for apart in &policy.subjects.separations {
+        let _ = writeln!(out, "separate {}", roles(policy, apart));
+    }
+    for (number, Class { roles: active }) in policy.subjects.classes.iter().enumerate() {
+        let _ = writeln!(out, "class {number}: {}", roles(policy, active));
+    }
+    for (number, rule) in policy.rules.iter().enumerate() {
+        self::rule(policy, number, rule, &mut out);
+    }
+    out
+}
+
+fn rule(policy: &Policy, number: usize, rule: &Rule, out: &mut String) {
+    let record = match rule.record {
+        Record::Audit => "audit ",
+        Record::Refusals => "",
+        Record::Quiet => "quiet ",
+    };
+    let role = rule.role.map(|role| format!(" for {}", roles(policy, &[role]))).unwrap_or_default();
+    let _ = writeln!(
+        out,
+        "rule {number} at {}: {record}{}{role}\n    operations {}",
+        place(policy, rule.span),
+        rule.effect.name(),
+        ops(rule.ops)
+    );
+    for covered in &rule.patterns {
+        let _ = writeln!(out, "    on {}", pattern(covered));
+    }
+    for left_out in &rule.except {
+        let _ = writeln!(out, "    except {}", pattern(left_out));
+    }
+    if let Some(span) = rule.when_span {
+        let _ = writeln!(out, "    when {}", one_line(policy, span));
+    }
+}
+
+/// A pattern as it could be written, lets filled in.
+fn pattern(pattern: &Pattern) -> String {
+    let mut out: String = pattern.components.iter().map(|part| format!("/{}", component(part))).collect();
+    if pattern.extent == Extent::Tree {
+        out.push('/');
+    }
+    out
+}
+
+fn component(component: &Component) -> String {
+    match component {
+        Component::Literal(name) => name.iter().map(|byte| literal(*byte)).collect(),
+        Component::Glob(glob) => parts(&glob.0),
+        Component::Any => "**".into(),
+    }
+}
+
+fn parts(parts: &[GlobPart]) -> String {
+    parts
+        .iter()
+        .map(|part| match part {
+            GlobPart::Byte(byte) => literal(*byte),
+            GlobPart::One => "?".into(),
+            GlobPart::Star => "*".into(),
+            GlobPart::Set { negated, ranges } => {
+                let ranges: String = ranges.iter().map(|(low, high)| range(*low, *high)).collect();
+                format!("[{}{ranges}]", if *negated { "!" } else { "" })
+            }
+            GlobPart::Alt(branches) => {
+                format!("{{{}}}", branches.iter().map(|branch| self::parts(branch)).collect::<Vec<_>>().join(","))
+            }
+        })
+        .collect()
+}
+
+fn range(low: u8, high: u8) -> String {
+    if low == high { literal(low) } else { format!("{}-{}", literal(low), literal(high)) }
+}
+
+fn literal(byte: u8) -> String {
+    match byte {
+        b'*' | b'?' | b'[' | b']' | b'{' | b'}' | b',' | b'-' | b'!' | b'^' if !matches!(byte, b'-' | b',') => {
+            format!("\\{}", char::from(byte))
+        }
+        byte => byte.escape_ascii().to_string(),
+    }
+}
+
+/// An automaton, state by state.
+pub(super) fn automaton(policy: &Policy, automaton: &Automaton) -> String {
+    let mut out = format!("{} states, {} classes\n", automaton.places.len(), automaton.classes);
+    for (number, state) in automaton.places.iter().enumerate() {
+        let id = StateId(number as u32);
+        let _ = writeln!(out, "state {number}{}", title(id, state));
+        for (class, Class { roles: active }) in policy.subjects.classes.iter().enumerate() {
+            let row = automaton.answers.rows.get(automaton.answers.row_of[state.answer as usize])[class];
+            let _ = write!(out, "    {}: allowed {}", roles(policy, active), ops(Ops(row as u32)));
+            match Ops((row >> 32) as u32) {
+                Ops::NONE => out.push('\n'),
+                closer => drop(writeln!(out, "; looks closer at {}", ops(closer))),
+            }
+        }
+        for (name, to) in automaton.literals_of(id) {
+            let _ = writeln!(out, "    /{} -> {}", bytes(name), to.0);
+        }
+        for (example, to) in glob_edges(automaton, state) {
+            let _ = writeln!(out, "    /{} and its like -> {}", bytes(&example), to.0);
+        }
+        let _ = writeln!(out, "    any other name -> {}", state.default.0);
+    }
+    out
+}
+
+fn title(id: StateId, state: &Place) -> &'static str {
+    match id {
+        StateId::DEAD => ", dead: refuses everything",
+        StateId::ROOT => ", of /",
+        _ if state.default == id && state.globs.is_none() && state.literals.0 == state.literals.1 => ", a leaf",
+        _ => "",
+    }
+}
+
+/// The glob edges of a state: for each, the shortest name that takes it.
+pub(super) fn glob_edges(automaton: &Automaton, state: &Place) -> Vec<(Vec<u8>, StateId)> {
+    let Some(edges) = &state.globs else { return Vec::new() };
+    let dfa = &automaton.dfas[edges.dfa as usize];
+    let examples = examples(dfa, &automaton.byte_classes, edges.targets.len());
+    let named = edges.targets.iter().zip(examples).skip(1);
+    named.filter_map(|(to, example)| Some((example?, *to))).collect()
+}
+
+/// For each outcome, the shortest name that has it.
+fn examples(dfa: &ByteDfa, classes: &ByteClasses, outcomes: usize) -> Vec<Option<Vec<u8>>> {
+    // A letter where there is one, so that examples can be read.
+    let nice = |column: usize| {
+        let of_column = |byte: &u8| usize::from(classes.class[usize::from(*byte)]) == column;
+        (b'a'..=b'z')
+            .find(of_column)
+            .or_else(|| (b'!'..=b'~').find(of_column))
+            .or_else(|| (1..=u8::MAX).find(of_column))
+    };
+    let letters: Vec<(usize, u8)> =
+        (0..classes.columns).filter_map(|column| Some((column, nice(column).filter(|byte| *byte != b'/')?))).collect();
+    let mut found = vec![None; outcomes];
+    let mut seen = vec![false; dfa.states()];
+    let mut queue = VecDeque::from([(dfa.start as usize, Vec::new())]);
+    while let Some((state, name)) = queue.pop_front() {
+        if std::mem::replace(&mut seen[state], true) {
+            continue;
+        }
+        for (column, byte) in &letters {
+            let next = dfa.next[state * classes.columns + column] as usize;
+            let longer: Vec<u8> = name.iter().copied().chain([*byte]).collect();
+            if let Some(slot) = found.get_mut(dfa.outcome[next] as usize)
+                && slot.is_none()
+            {
+                *slot = Some(longer.clone());
+            }
+            queue.push_back((next, longer));
+        }
+    }
+    found
+}
+
+/// The tables: their sizes, and the entries of the small ones.
+pub(super) fn tables(tables: &Tables) -> String {
+    let mut out = String::new();
+    for table in boesfs_codegen::emit::layout::Table::ALL {
+        let entries = table.entries(tables);
+        let _ = writeln!(out, "{:<20} {entries:>9} entries of {:>2} bytes", table.section(), table.entry_bytes());
+    }
+    let _ = writeln!(out, "seed {:#018x}, {} classes, glob shift {}\n", tables.seed, tables.classes, tables.glob_shift);
+    for (i, state) in tables.states.iter().enumerate() {
+        let _ = writeln!(out, "states[{i}] {state:?}");
+    }
+    for (i, edge) in tables.edges.iter().enumerate().filter(|(_, edge)| edge.state != 0) {
+        let _ = writeln!(out, "edges[{i}] {edge:?}");
+    }
+    for (i, row) in tables.rows.iter().enumerate() {
+        let _ = writeln!(out, "rows[{i}] {row:#018x}");
+    }
+    for (i, cause) in tables.causes.iter().enumerate() {
+        let _ = writeln!(out, "causes[{i}] {cause:?}");
+    }
+    for (i, shape) in tables.shapes.iter().enumerate() {
+        let _ = writeln!(out, "shapes[{i}] {shape:?}");
+    }
+    let _ = writeln!(out, "links {:?}", tables.links);
+    for (i, decision) in tables.decisions.iter().enumerate() {
+        let _ = writeln!(out, "decisions[{i}] {decision:?}");
+    }
+    for (i, globs) in tables.globs.iter().enumerate() {
+        let _ = writeln!(out, "globs[{i}] {globs:?}");
+    }
+    out
+}
