@@ -1,6 +1,6 @@
 //! The trees that attacks go for, each with the policy that guards it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::rig::{Site, example_text, repository};
@@ -89,22 +89,35 @@ fn repository_tree(site: &Site) {
     }
     site.dir("tree/.git/hooks/empty");
     std::fs::hard_link(site.at("tree/.github/workflows/ci.yml"), site.at("tree/src/alias")).expect("link");
-    // What no shell or standard library does in one call: bytes that are no text, and paths longer than a path may be.
+    // What no shell does in one line: attributes, and names that are no text.
     let script = r#"
 import os
 os.setxattr(".github/workflows/ci.yml", "user.mark", b"1")
 os.mkdir(b"src/\xff")
-os.mkdir("deep")
 def secret(path):
     with open(path, "w") as file: file.write("TOKEN=secret\n")
 secret(b"src/\xff/.env")
-os.chdir("deep")
-for depth in range(1, 601):
-    if depth in (1, 20, 64, 130, 600): secret(".env")
-    os.mkdir("directory")
-    os.chdir("directory")
 "#;
-    let status = Command::new("python3").args(["-c", script]).current_dir(site.at("tree")).status().expect("python3");
+    python(script, &site.at("tree"));
+}
+
+/// A chain of directories, the path of its end four times as long as a path may be; a secret in some of them.
+pub(super) fn dig(tree: &Path) {
+    let script = r#"
+import os
+os.mkdir("deep")
+os.chdir("deep")
+for depth in range(1, 131):
+    if depth in (1, 20, 64, 130):
+        with open(".env", "w") as file: file.write("TOKEN=secret\n")
+    os.mkdir("d" * 127)
+    os.chdir("d" * 127)
+"#;
+    python(script, tree);
+}
+
+fn python(script: &str, dir: &Path) {
+    let status = Command::new("python3").args(["-c", script]).current_dir(dir).status().expect("python3");
     assert!(status.success());
 }
 

@@ -135,7 +135,6 @@ attacks! {
         depth_20 => Stopped("open: ENOENT");
         depth_64 => Stopped("open: ENOENT");
         depth_130 => Stopped("open: ENOENT");
-        depth_600 => Stopped("open: ENOENT");
     }
     c11_created_later(Agent) {
         mkdir_p => Stopped("mkdir-p: EACCES");
