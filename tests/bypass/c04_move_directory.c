@@ -1,14 +1,17 @@
 // Class 4: moving a directory so that a rule no longer speaks of what is in it.
 #include <pthread.h>
+#include <time.h>
 
 #include "attack.h"
 
-static void *write_both(void *won) {
-    while (!*(volatile int *)won) {
+static volatile int done, won;
+
+static void *write_both(void *unused) {
+    while (!done) {
         int fd = open("src/moving/hooks/pre-commit", O_WRONLY | O_CREAT, 0755);
-        if (fd >= 0) *(volatile int *)won = 1;
+        if (fd >= 0) done = won = 1;
     }
-    return NULL;
+    return unused;
 }
 
 int main(int argc, char **argv) {
@@ -36,24 +39,25 @@ int main(int argc, char **argv) {
     }
     CELL("race") {
         // One thread moves the directory in and out of the protected name, the other writes into it.
-        int won = 0, moved = 0;
         pthread_t writer;
         SETUP(mkdir("src/deep", 0755));
         SETUP(mkdir("src/deep/.git", 0755));
-        SETUP(-pthread_create(&writer, NULL, write_both, &won));
-        for (int i = 0; i < 3000 && !*(volatile int *)&won; i++) {
-            if (rename("src/deep/.git", "src/moving") == 0) {
-                moved = 1;
-                mkdir("src/moving/hooks", 0755);
-                rename("src/moving", "src/deep/.git");
+        SETUP(-pthread_create(&writer, NULL, write_both, NULL));
+        int moved = 0, error = 0;
+        for (time_t end = time(NULL) + 3; time(NULL) < end && !done;) {
+            if (rename("src/deep/.git", "src/moving") < 0) {
+                error = errno;
+                continue;
             }
+            moved = 1;
+            mkdir("src/moving/hooks", 0755);
+            rename("src/moving", "src/deep/.git");
         }
-        int error = errno, got = won;
-        won = 1;
+        done = 1;
         pthread_join(writer, NULL);
         errno = error;
-        if (!got && !moved) must("rename", -1);
-        if (!got) return broken("moved, but never won");
+        if (!moved) must("rename", -1);
+        if (!won) return broken("moved, but never won");
     }
     return through(cell);
 }

@@ -17,10 +17,14 @@ static void *swap_links(void *unused) {
     return unused;
 }
 
+static void put(const char *name) {
+    for (size_t i = 0; i <= strlen(name); i++) *(volatile char *)(path + i) = name[i];
+}
+
 static void *rewrite_buffer(void *unused) {
     while (!done) {
-        memcpy(path, ".env\0\0\0\0", 9);
-        memcpy(path, "src/fine", 9);
+        put(".env");
+        put("src/fine");
     }
     return unused;
 }

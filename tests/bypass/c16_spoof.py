@@ -16,28 +16,28 @@ def try_with(argv, **options):
 
 def copy():
     shutil.copy("bin/keeper", "tmp/keeper")
-    try_with(["tmp/keeper", "sh", "-c", READ])
+    try_with(["tmp/keeper", "-c", READ])
 
 
 def argv0():
-    try_with(["bin/keeper", "sh", "-c", READ], executable="/bin/sh")
+    try_with(["bin/keeper", "-c", READ], executable="/bin/sh")
 
 
 def loader():
     """The dynamic loader, told to run the program: the executable is the loader."""
-    try_with(["/lib64/ld-linux-x86-64.so.2", os.path.abspath("bin/dash"), "-c", READ])
+    try_with(["/lib64/ld-linux-x86-64.so.2", os.path.abspath("bin/keeper"), "-c", READ])
 
 
 def memfd():
     fd = os.memfd_create("keeper")
     with open("bin/keeper", "rb") as file:
         os.write(fd, file.read())
-    try_with([f"/proc/self/fd/{fd}", "sh", "-c", READ], pass_fds=[fd])
+    try_with([f"/proc/self/fd/{fd}", "-c", READ], pass_fds=[fd])
 
 
 def hard_link():
     os.link("bin/keeper", "tmp/linked")
-    try_with(["tmp/linked", "sh", "-c", READ])
+    try_with(["tmp/linked", "-c", READ])
 
 
 def replace():
@@ -56,13 +56,13 @@ def script():
 
 def child():
     """What the holder of a role runs next is somebody else."""
-    try_with(["bin/keeper", "sh", "-c", "exec /bin/cat vault/secret"])
+    try_with(["bin/keeper", "-c", "exec /bin/cat vault/secret"])
 
 
 def symlink():
     """No attack: whoever runs it by another name runs the same file."""
     os.symlink("../bin/keeper", "tmp/also")
-    try_with(["tmp/also", "sh", "-c", READ])
+    try_with(["tmp/also", "-c", READ])
 
 
 def direct():

@@ -58,7 +58,7 @@ attacks! {
         root => Stopped("open: ENOENT");
         thread => Stopped("open: ENOENT");
         parent => Stopped("open: ENOENT");
-        init => Stopped("open: ENOENT");
+        init => StoppedWithoutControl("open: ENOENT", "natively, process 1 may be out of reach for other reasons");
         dev_fd => Stopped("open: ENOENT");
         reopen => Stopped("open: EACCES");
     }
