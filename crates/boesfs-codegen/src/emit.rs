@@ -27,7 +27,7 @@ struct Facts<'a> {
 impl Facts<'_> {
     /// The mask for an index into `table`.
     fn mask(self, table: Table) -> i32 {
-        // Tables have at most 2^26 entries: see `EmitError::TooLarge`.
+        // It fits: `emit` has checked that tables have at most MAX_ENTRIES.
         (table.entries(self.tables) - 1) as i32
     }
 }

@@ -268,3 +268,14 @@ fn a_refusal_names_the_line() {
     assert!(error.contains("when size <= 1048576"), "{error}");
     assert!(error.contains("memory"), "{error}");
 }
+
+/// The loader that everyone else uses takes the object as it is, and the kernel's verifier what it makes of it.
+#[test]
+fn libbpf_loads_it() {
+    let policy = policy(SMALL);
+    let packed = pack::compile(&policy, &Limits::default()).unwrap_or_else(|error| panic!("{error}"));
+    let bytes = build(&policy, &packed).unwrap_or_else(|error| panic!("{error}"));
+    let open = libbpf_rs::ObjectBuilder::default().open_memory(&bytes).expect("libbpf opens the object");
+    let object = open.load().expect("libbpf loads the object");
+    assert_eq!(object.progs().count(), 1);
+}

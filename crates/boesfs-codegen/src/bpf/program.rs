@@ -1,5 +1,7 @@
 //! A checked program: the functions of one object, linked.
 
+use std::collections::BTreeSet;
+
 use super::insn::{DecodeError, Insn, Place, Reg, Slot, encode};
 
 /// Index of a function in [`Program::functions`].
@@ -215,8 +217,9 @@ impl Program {
 
     fn check_layout(&self) -> Result<(), ProgramError> {
         let mut at = 0;
-        for (i, function) in self.functions.iter().enumerate() {
-            let again = self.functions[..i].iter().any(|other| other.name == function.name);
+        let mut names = BTreeSet::new();
+        for function in &self.functions {
+            let again = !names.insert(function.name.as_str());
             if function.start != at || function.end <= at || again {
                 return Err(ProgramError::Layout { name: function.name.clone() });
             }

@@ -133,8 +133,7 @@ fn leaf(a: &mut Assembler, policy: &Policy, condition: &Condition) {
     let span = rule.when_span.unwrap_or(rule.span);
     let file = policy.sources.file(span.file);
     let (line, column) = policy.sources.line_col(span);
-    let text = file.text.split('\n').nth(line as usize - 1).unwrap_or_default().trim();
-    a.line(file.name.clone(), line, column, text.to_owned());
+    a.line(file.name.clone(), line, column, line_text(&file.text, span.start as usize));
     let fails = a.label();
     jump_if(a, &condition.cond, Outcome::Fails, fails);
     a.mov32(R::R0, HOLDS);
@@ -142,6 +141,18 @@ fn leaf(a: &mut Assembler, policy: &Policy, condition: &Condition) {
     a.bind(fails);
     a.mov32(R::R0, FAILS);
     a.exit();
+}
+
+/// The most bytes kept of a line of the policy.
+const MAX_LINE: usize = 256;
+
+/// The line around byte `at`, trimmed, for logs and terminals: not too long, no control characters.
+fn line_text(text: &str, at: usize) -> String {
+    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+    let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+    let line = text[start..end].trim();
+    let line = &line[..line.floor_char_boundary(MAX_LINE)];
+    line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -130,6 +130,9 @@ fn words(bytes: &[u8], range: Range<usize>) -> Result<Vec<u32>, ReadError> {
     if rest.is_empty() { Ok(chunks.iter().map(|c| u32::from_le_bytes(*c)).collect()) } else { Err(ReadError::Btf) }
 }
 
+/// The longest string that is read, with its end: many records that name one huge string would take forever.
+const MAX_STRING: usize = 1 << 16;
+
 /// The string table of a `.BTF` section.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Strings<'a>(&'a [u8]);
@@ -149,6 +152,7 @@ impl<'a> Strings<'a> {
     /// The string at `offset`.
     pub(super) fn get(self, offset: u32) -> Result<&'a str, ReadError> {
         let bytes = self.0.get(offset as usize..).ok_or(ReadError::Btf)?;
+        let bytes = &bytes[..bytes.len().min(MAX_STRING)];
         let end = bytes.iter().position(|byte| *byte == 0).ok_or(ReadError::Btf)?;
         std::str::from_utf8(&bytes[..end]).map_err(|_| ReadError::Btf)
     }
