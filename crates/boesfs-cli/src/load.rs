@@ -10,8 +10,8 @@ use boesfs_codegen::object::{self, BuildError, PolicyObject, ReadError};
 use boesfs_codegen::pack;
 use boesfs_codegen::tables::Packed;
 use boesfs_lang::check::{self, Checked, Define, Input, Loader, Names, Rejected, check};
+use boesfs_lang::diag::Diagnostic;
 use boesfs_lang::diag::render::{Color, render};
-use boesfs_lang::diag::{Code, Diagnostic};
 use boesfs_lang::policy::Policy;
 use boesfs_lang::source::SourceMap;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
@@ -117,11 +117,7 @@ pub fn tables(policy: &Policy, limits: &Limits) -> Result<Packed, LoadError> {
 /// An automaton beyond its limits, as a diagnostic that points at the patterns at fault.
 #[must_use]
 pub fn too_big(policy: &Policy, error: &TooBig) -> LoadError {
-    let mut diagnostic = Diagnostic::error(Code::TooBig, error.to_string()).help(error.help());
-    for culprit in &error.at_fault {
-        diagnostic = diagnostic.at(culprit.span, "");
-    }
-    LoadError::Rejected(Box::new(Rejected { diagnostics: vec![diagnostic], sources: policy.sources.clone() }))
+    LoadError::Rejected(Box::new(Rejected { diagnostics: vec![error.diagnostic()], sources: policy.sources.clone() }))
 }
 
 /// Compiles a checked policy to the bytes of its object.

@@ -9,7 +9,7 @@ use boesfs_lang::source::{FileId, SourceMap};
 use boesfs_lang::syntax::{lexer, parser};
 
 use super::progress::Progress;
-use super::{Failure, Source, dot, output};
+use super::{Failure, Source, output};
 use crate::load::{self, LoadError};
 
 /// A stage of the compiler.
@@ -55,8 +55,8 @@ pub fn dump(options: &Dump) -> Result<(), Failure> {
     let progress = Progress::start();
     let policy = source.check(&progress)?.policy;
     let text = match options.stage {
-        _ if options.dot => dot::dot(&policy, &lower(source, &policy)?),
-        Stage::Automaton => super::listing::automaton(&policy, &lower(source, &policy)?),
+        _ if options.dot => lower(source, &policy)?.to_dot(&policy),
+        Stage::Automaton => lower(source, &policy)?.to_text(&policy),
         Stage::Tables => super::listing::tables(&source.tables(&policy, &progress)?.tables),
         Stage::Asm => {
             let packed = source.tables(&policy, &progress)?;

@@ -161,10 +161,10 @@ fn walk(packed: &Packed, path: &[&[u8]], out: &mut String) -> StateId {
     for name in path {
         let (next, taken) = packed.tables.step_by(state, name);
         let how = match taken {
+            _ if packed.tables.state(next).out == 0 && next == state => "everything below is alike",
             Taken::Literal => "named by a pattern",
             Taken::Glob => "matches a wildcard",
-            Taken::Default => "named by no pattern here",
-            Taken::Stay => "everything below is alike",
+            Taken::Default | Taken::Stay => "named by no pattern here",
             Taken::Refused => "no name: refused",
         };
         let _ = writeln!(out, "  {:width$}  state {:<6} {how}", listing::bytes(name), next.0);

@@ -1,11 +1,8 @@
-//! Policies and automata as text, for `dump` and `explain`. Writing to a string cannot fail, so its results are dropped.
+//! Policies and tables as text, for `dump` and `explain`. Writing to a string cannot fail, so its results are dropped.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use boesfs_codegen::automaton::globs::{ByteClasses, ByteDfa};
-use boesfs_codegen::automaton::{Automaton, Place};
-use boesfs_codegen::tables::{StateId, Tables};
+use boesfs_codegen::tables::Tables;
 use boesfs_lang::ops::Ops;
 use boesfs_lang::pattern::{Component, Extent, GlobPart, Pattern};
 use boesfs_lang::policy::{Policy, Record, Rule};
@@ -150,82 +147,6 @@ fn literal(byte: u8) -> String {
         }
         byte => byte.escape_ascii().to_string(),
     }
-}
-
-/// An automaton, state by state.
-pub(super) fn automaton(policy: &Policy, automaton: &Automaton) -> String {
-    let mut out = format!("{} states, {} classes\n", automaton.places.len(), automaton.classes);
-    for (number, state) in automaton.places.iter().enumerate() {
-        let id = StateId(number as u32);
-        let _ = writeln!(out, "state {number}{}", title(id, state));
-        for (class, Class { roles: active }) in policy.subjects.classes.iter().enumerate() {
-            let row = automaton.answers.rows.get(automaton.answers.row_of[state.answer as usize])[class];
-            let _ = write!(out, "    {}: allowed {}", roles(policy, active), ops(Ops(row as u32)));
-            match Ops((row >> 32) as u32) {
-                Ops::NONE => out.push('\n'),
-                closer => drop(writeln!(out, "; looks closer at {}", ops(closer))),
-            }
-        }
-        for (name, to) in automaton.literals_of(id) {
-            let _ = writeln!(out, "    /{} -> {}", bytes(name), to.0);
-        }
-        for (example, to) in glob_edges(automaton, state) {
-            let _ = writeln!(out, "    /{} and its like -> {}", bytes(&example), to.0);
-        }
-        let _ = writeln!(out, "    any other name -> {}", state.default.0);
-    }
-    out
-}
-
-fn title(id: StateId, state: &Place) -> &'static str {
-    match id {
-        StateId::DEAD => ", dead: refuses everything",
-        StateId::ROOT => ", of /",
-        _ if state.default == id && state.globs.is_none() && state.literals.0 == state.literals.1 => ", a leaf",
-        _ => "",
-    }
-}
-
-/// The glob edges of a state: for each, the shortest name that takes it.
-pub(super) fn glob_edges(automaton: &Automaton, state: &Place) -> Vec<(Vec<u8>, StateId)> {
-    let Some(edges) = &state.globs else { return Vec::new() };
-    let dfa = &automaton.dfas[edges.dfa as usize];
-    let examples = examples(dfa, &automaton.byte_classes, edges.targets.len());
-    let named = edges.targets.iter().zip(examples).skip(1);
-    named.filter_map(|(to, example)| Some((example?, *to))).collect()
-}
-
-/// For each outcome, the shortest name that has it.
-fn examples(dfa: &ByteDfa, classes: &ByteClasses, outcomes: usize) -> Vec<Option<Vec<u8>>> {
-    // A letter where there is one, so that examples can be read.
-    let nice = |column: usize| {
-        let of_column = |byte: &u8| usize::from(classes.class[usize::from(*byte)]) == column;
-        (b'a'..=b'z')
-            .find(of_column)
-            .or_else(|| (b'!'..=b'~').find(of_column))
-            .or_else(|| (1..=u8::MAX).find(of_column))
-    };
-    let letters: Vec<(usize, u8)> =
-        (0..classes.columns).filter_map(|column| Some((column, nice(column).filter(|byte| *byte != b'/')?))).collect();
-    let mut found = vec![None; outcomes];
-    let mut seen = vec![false; dfa.states()];
-    let mut queue = VecDeque::from([(dfa.start as usize, Vec::new())]);
-    while let Some((state, name)) = queue.pop_front() {
-        if std::mem::replace(&mut seen[state], true) {
-            continue;
-        }
-        for (column, byte) in &letters {
-            let next = dfa.next[state * classes.columns + column] as usize;
-            let longer: Vec<u8> = name.iter().copied().chain([*byte]).collect();
-            if let Some(slot) = found.get_mut(dfa.outcome[next] as usize)
-                && slot.is_none()
-            {
-                *slot = Some(longer.clone());
-            }
-            queue.push_back((next, longer));
-        }
-    }
-    found
 }
 
 /// The tables: their sizes, and the entries of the small ones.

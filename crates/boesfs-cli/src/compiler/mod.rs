@@ -22,7 +22,6 @@ use values::{Define, Limit};
 
 pub mod compile;
 pub mod disasm;
-pub mod dot;
 pub mod dump;
 pub mod explain;
 mod listing;
@@ -65,7 +64,7 @@ pub struct Options {
     /// Take the numbers of user and group names from this machine.
     #[arg(long)]
     pub system_users: bool,
-    /// Raise or lower limits: states, edges, glob-states, chain, conditions, classes.
+    /// Raise or lower limits: states, edges, glob-states, chain, conditions, classes, cells.
     #[arg(long, value_name = "NAME=NUMBER,..", value_delimiter = ',')]
     pub limits: Vec<Limit>,
 }

@@ -37,15 +37,17 @@ pub enum LimitName {
     Chain,
     Conditions,
     Classes,
+    Cells,
 }
 
-const LIMITS: [(&str, LimitName); 6] = [
+const LIMITS: [(&str, LimitName); 7] = [
     ("states", LimitName::States),
     ("edges", LimitName::Edges),
     ("glob-states", LimitName::GlobStates),
     ("chain", LimitName::Chain),
     ("conditions", LimitName::Conditions),
     ("classes", LimitName::Classes),
+    ("cells", LimitName::Cells),
 ];
 
 /// A limit.
@@ -83,6 +85,7 @@ impl Limit {
             LimitName::Chain => &mut limits.chain,
             LimitName::Conditions => &mut limits.conditions,
             LimitName::Classes => &mut limits.classes,
+            LimitName::Cells => &mut limits.cells,
         };
         *field = self.value;
     }
