@@ -72,6 +72,12 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.alu(AluOp::Sub, R::R8, 1);
     a.branch(Test::Gt, R::R8, 0, word);
 
+    a.note("the zero word at the end");
+    a.alu(AluOp::Mul, R::R4, R::R5);
+    a.mov(R::R9, R::R4);
+    a.alu(AluOp::Rsh, R::R9, 32);
+    a.alu(AluOp::Xor, R::R4, R::R9);
+
     a.note("e = edges[(h + displacements[h >> 40]) & mask]");
     a.mov(R::R5, R::R4);
     a.alu(AluOp::Rsh, R::R5, HASH_DISPLACEMENT_SHIFT as i32);
