@@ -4,9 +4,11 @@
 
 pub mod audit;
 pub mod checker;
+pub mod engine;
 pub mod fuse;
 pub mod hook;
 pub mod kernel;
+pub mod policy;
 pub mod process;
 pub mod sandbox;
 pub mod vm;

@@ -1,0 +1,76 @@
+//! All engines over one policy.
+//!
+//! The kernel is one of them, which takes privileges (`CAP_BPF`, `CAP_PERFMON`): without them the tests fail, unless
+//! `BOESFS_WITHOUT_KERNEL` is set.
+
+use boesfs_codegen::automaton::Limits;
+use boesfs_codegen::object::{build, read};
+use boesfs_codegen::pack::compile;
+use boesfs_codegen::tables::{Packed, StateId};
+use boesfs_lang::eval::{Cause, Verdict};
+use boesfs_lang::policy::{Effect, Policy, Record};
+use boesfs_runtime::checker::Checker;
+use boesfs_runtime::engine::{Engine, Kernel, Meaning, Question, Walker};
+use boesfs_runtime::kernel::KernelChecker;
+use boesfs_runtime::policy::LoadedPolicy;
+
+/// One policy in all its forms.
+pub(crate) struct Engines {
+    policy: Policy,
+    packed: Packed,
+    vm: LoadedPolicy,
+    kernel: Option<KernelChecker>,
+}
+
+impl Engines {
+    /// `None`: the policy exceeds a limit, which random ones may.
+    pub(crate) fn new(policy: Policy) -> Option<Engines> {
+        let packed = compile(&policy, &Limits::default()).ok()?;
+        let object = build(&policy, &packed).expect("a policy that compiles has an object");
+        let vm = LoadedPolicy::read(&object).expect("the VM runs what the compiler emits");
+        let kernel = std::env::var_os("BOESFS_WITHOUT_KERNEL").is_none().then(|| {
+            let object = read(&object).expect("the object can be read");
+            KernelChecker::load(&object).unwrap_or_else(|error| panic!("{error} (or set BOESFS_WITHOUT_KERNEL)"))
+        });
+        Some(Engines { policy, packed, vm, kernel })
+    }
+
+    /// What the policy means.
+    pub(crate) fn meaning(&self, question: &Question<'_>) -> Verdict {
+        Meaning(&self.policy).answer(question).expect("the definition answers always")
+    }
+
+    /// The answers of the other engines that differ from `expected`, with the engine's name.
+    pub(crate) fn differing(&self, question: &Question<'_>, expected: Verdict) -> Vec<(&'static str, Verdict)> {
+        let mut answers = Vec::new();
+        answers.extend(both("automaton", &Walker(&self.packed), question, expected));
+        answers.extend(both("vm", &self.vm, question, expected));
+        if let Some(kernel) = &self.kernel {
+            let answer = Kernel(kernel).ask(question).expect("the kernel runs the program");
+            answers.extend([("kernel", answer.decide), ("kernel", excused(answer.check, expected))]);
+        }
+        assert_eq!(self.vm.faults(), 0, "the program did what the VM does not let it");
+        answers.retain(|(_, verdict)| *verdict != expected);
+        answers
+    }
+}
+
+/// What a checker decides, and what it checks: the cause of an unrecorded allow may be left out there.
+fn both(
+    name: &'static str,
+    checker: &dyn Checker,
+    question: &Question<'_>,
+    expected: Verdict,
+) -> [(&'static str, Verdict); 2] {
+    let Question { path, class, op, args } = *question;
+    let state = path.iter().fold(StateId::ROOT, |state, name| checker.step(state, name));
+    let check = checker.check(state, class, op, &args);
+    [(name, checker.decide(state, class, op, &args)), (name, excused(check, expected))]
+}
+
+/// What was checked; `expected`, if only the cause is left out that may be.
+fn excused(check: Verdict, expected: Verdict) -> Verdict {
+    let plain = Verdict { effect: Effect::Allow, record: Record::Refusals, cause: Cause::Default };
+    let unrecorded = expected.effect == Effect::Allow && expected.record != Record::Audit;
+    if check == plain && unrecorded { expected } else { check }
+}
