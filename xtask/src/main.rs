@@ -16,6 +16,7 @@ mod shell;
 mod suites;
 mod tally;
 mod test;
+mod vm;
 
 /// Development tasks of BoesFS.
 #[derive(Parser)]
@@ -41,6 +42,8 @@ enum Task {
     Bench(bench::Options),
     /// Run outside file-system suites: pjdfstest, fsx, stress-ng.
     Suites(suites::Options),
+    /// Run the tests that need other kernels than this one, in emulated machines.
+    Vm(vm::Options),
     /// Build the two binaries with optimisation and copy them to `PREFIX/bin`.
     Install(install::Options),
 }
@@ -54,6 +57,7 @@ fn main() -> Result<()> {
         Task::Demo => demo::run(),
         Task::Bench(options) => bench::run(&options),
         Task::Suites(options) => suites::run(&options),
+        Task::Vm(options) => vm::main(&options),
         Task::Install(options) => install::run(&options),
     }
 }

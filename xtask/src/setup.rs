@@ -30,8 +30,14 @@ const TEST: &[(&str, &str)] = &[
     ("procps", "ps and pgrep in the tests"),
     ("bsdutils", "script, to test on a terminal"),
     ("strace", "tests that watch system calls"),
-    ("busybox-static", "a static program"),
+    ("busybox-static", "a static program, and what the guests of the lab run"),
+    ("qemu-system-x86", "the lab's machines: cargo xtask vm"),
+    ("debian-archive-keyring", "the same: checks the kernels it downloads"),
 ];
+
+/// Packages that Debian 12 has too old: its bpftool does not know the BTF kinds that policy objects use, and its QEMU
+/// emulates an atomic instruction wrongly.
+const NEWER_THAN_BOOKWORM: &[&str] = &["bpftool", "qemu-system-x86"];
 
 /// Packages that only benches and outside suites need.
 const BENCH: &[(&str, &str)] = &[
@@ -106,19 +112,19 @@ fn install(missing: &[&str]) -> Result<()> {
     if !shell::is_root() {
         bail!("these packages are missing: {list}\nas root: apt-get install {list}");
     }
-    let mut plain: Vec<&str> = missing.to_vec();
     let bookworm = release.lines().any(|line| line == "VERSION_CODENAME=bookworm");
     if bookworm {
-        // Its own bpftool is older than the BTF kinds that policy objects use.
         add_backports()?;
     }
     apt(&["update", "-q"])?;
-    if bookworm && missing.contains(&"bpftool") {
-        plain.retain(|name| *name != "bpftool");
-        apt(&["install", "-y", "-q", "--no-install-recommends", "-t", "bookworm-backports", "bpftool"])?;
+    let (newer, plain): (Vec<&str>, Vec<&str>) =
+        missing.iter().partition(|name| bookworm && NEWER_THAN_BOOKWORM.contains(name));
+    let install: &[&str] = &["install", "-y", "-q", "--no-install-recommends"];
+    if !newer.is_empty() {
+        apt(&[install, &["-t", "bookworm-backports"], &newer].concat())?;
     }
     if !plain.is_empty() {
-        apt(&[&["install", "-y", "-q", "--no-install-recommends"], plain.as_slice()].concat())?;
+        apt(&[install, &plain].concat())?;
     }
     Ok(())
 }
