@@ -19,7 +19,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 /// The largest source file that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// The first bytes of every object.
-const ELF: &[u8] = b"\x7fELF";
+pub(crate) const ELF: &[u8] = b"\x7fELF";
 
 /// Why a policy could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -16,6 +16,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Eval(cmd::eval::EvalArgs),
+
     /// Print the manual page as roff.
     #[command(hide = true)]
     Man,
@@ -23,6 +25,7 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Eval(args) => cmd::eval::eval(&args),
         Command::Man => match cmd::man::write(&Cli::command(), &mut io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {

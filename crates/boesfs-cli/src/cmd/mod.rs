@@ -1,3 +1,4 @@
 //! The subcommands of `boesfs`, one module each.
 
+pub mod eval;
 pub mod man;

@@ -1,6 +1,6 @@
 //! A stream of requests: one answer a line, in the same order.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use boesfs_lang::subjects::Subjects;
 
@@ -17,7 +17,8 @@ pub struct Summary {
     pub failed: u64,
 }
 
-/// Answers each line of `input` with a line on `output`. Lines of white space alone are skipped.
+/// Answers each line of `input` with a line on `output`. Lines of white space alone are skipped. Before it waits for
+/// more input, what is answered is flushed: one can talk with it.
 ///
 /// # Errors
 /// Those of `input` and `output`. What is wrong with a request is written in its place, and counted.
@@ -25,13 +26,16 @@ pub fn run(
     engine: &dyn Engine,
     subjects: &Subjects,
     places: &Places,
-    input: &mut dyn BufRead,
+    input: &mut BufReader<impl Read>,
     output: &mut dyn Write,
 ) -> io::Result<Summary> {
     let mut summary = Summary::default();
     let mut line = Vec::new();
     loop {
         line.clear();
+        if !input.buffer().contains(&b'\n') {
+            output.flush()?;
+        }
         if input.read_until(b'\n', &mut line)? == 0 {
             return Ok(summary);
         }
