@@ -116,6 +116,8 @@ fn any_component() -> impl Strategy<Value = Component> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn globs_match_as_defined(parts in prop::collection::vec(any_part(), 0..6), name in "[abc]{0,6}") {
         let glob = Glob(parts);

@@ -75,7 +75,7 @@ pub fn compile(options: &Compile) -> Result<(), Failure> {
     let output = output_path(options);
     if options.demands.format == Format::Json && output.as_os_str() == "-" {
         let message = "standard output cannot take both the object and --format json: name a file by -o";
-        return Err(Failure::Other(anyhow::Error::msg(message)));
+        return Err(Failure::Usage(message.into()));
     }
     let bytes = build(&options.source, &options.demands)?;
     output::write(&output, &bytes)?;

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::anyhow;
 use boesfs_codegen::tables::walk::{Taken, holds_in};
 use boesfs_codegen::tables::{Packed, StateId};
 use boesfs_lang::check::Names;
@@ -85,9 +85,10 @@ pub fn explain(options: &Explain) -> Result<(), Failure> {
     let policy = options.source.check(&progress)?.policy;
     let packed = options.source.tables(&policy, &progress)?;
     drop(progress);
-    let path = components(&options.path).map_err(|error| anyhow!(error))?;
+    let path = components(&options.path).map_err(Failure::Usage)?;
     let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
-    let roles = active_roles(&policy, options)?;
+    let names = Mapping::new(options.source.options.users.as_deref(), options.source.options.system_users)?;
+    let roles = active_roles(&policy, &names, &options.who).map_err(Failure::Usage)?;
     let args = options.args.iter().fold(Args::default(), |args, given| args.with(given.arg, given.value));
     let request = Request { op: options.op, path: &path, roles: &roles, args };
 
@@ -118,32 +119,31 @@ fn shown_path(path: &[&[u8]]) -> String {
 }
 
 /// The roles that are active in the subject, flattened.
-fn active_roles(policy: &Policy, options: &Explain) -> anyhow::Result<Vec<RoleId>> {
-    let names = Mapping::new(options.source.options.users.as_deref(), options.source.options.system_users)?;
+fn active_roles(policy: &Policy, names: &Mapping, who: &[Who]) -> Result<Vec<RoleId>, String> {
     let subjects = &policy.subjects;
     let mut all: Vec<RoleId> = Vec::new();
-    for who in &options.who {
+    for who in who {
         all.extend(match who {
             Who::Role(name) => {
                 let known = subjects.roles.iter().map(|role| role.name.as_str());
-                let help = || boesfs_lang::diag::suggest::did_you_mean(name, known).unwrap_or_default();
-                vec![subjects.role_by_name(name).with_context(|| format!("there is no role `{name}`; {}", help()))?]
+                let unknown = || match boesfs_lang::diag::suggest::did_you_mean(name, known) {
+                    Some(help) => format!("there is no role `{name}`; {help}"),
+                    None => format!("there is no role `{name}`"),
+                };
+                vec![subjects.role_by_name(name).ok_or_else(unknown)?]
             }
             Who::User(name) => {
                 let assigned = subjects.users.iter().find(|given| given.name.as_ref() == Some(name));
                 let id = name.parse().ok().or(assigned.map(|given| given.subject.first)).or_else(|| names.user(name));
-                subjects.roles_of(Some(id.with_context(|| format!("the user `{name}` has no number here"))?), &[], None)
+                subjects.roles_of(Some(id.ok_or_else(|| format!("the user `{name}` has no number here"))?), &[], None)
             }
             Who::Group(name) => {
                 let assigned = subjects.groups.iter().find(|given| given.name.as_ref() == Some(name));
                 let id = name.parse().ok().or(assigned.map(|given| given.subject.first)).or_else(|| names.group(name));
-                subjects.roles_of(None, &[id.with_context(|| format!("the group `{name}` has no number here"))?], None)
+                subjects.roles_of(None, &[id.ok_or_else(|| format!("the group `{name}` has no number here"))?], None)
             }
             Who::Exe(path) => {
-                let path = match components(path.as_ref()) {
-                    Ok(path) => path,
-                    Err(error) => bail!(error),
-                };
+                let path = components(path.as_ref())?;
                 let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
                 subjects.roles_of(None, &[], Some(&path))
             }

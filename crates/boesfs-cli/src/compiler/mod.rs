@@ -80,6 +80,9 @@ pub enum Failure {
         /// The texts they point into.
         sources: Box<SourceMap>,
     },
+    /// The command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
     /// Something else: files, the machine, a mistake in the compiler.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -109,6 +112,10 @@ pub fn finish(result: Result<(), Failure>, format: Format) -> ExitCode {
     let status = match result {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Policy { diagnostics, sources }) => show(&sources, &diagnostics, format).map_or(4, |()| 1),
+        Err(Failure::Usage(why)) => {
+            eprintln!("boesfsc: {why}");
+            2
+        }
         // Whoever reads the output has had enough: no reason to complain.
         Err(Failure::Other(error)) if is_broken_pipe(&error) => return ExitCode::SUCCESS,
         Err(Failure::Other(error)) => {

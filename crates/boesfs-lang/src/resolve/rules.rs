@@ -83,11 +83,8 @@ impl Resolver<'_> {
             } else if let Some(group) = group(name) {
                 all = all | group;
             } else {
-                let known = ops::TABLE.iter().map(|info| info.name).chain(ops::GROUPS.iter().map(|group| group.name));
-                let help = foreign_operation(name)
-                    .map(str::to_owned)
-                    .or_else(|| did_you_mean(name, known))
-                    .unwrap_or_else(|| "the language reference lists the operations; `all` is every one".into());
+                // Beyond the findings that are shown, a suggestion is not worth its time.
+                let help = if self.sink.has_room() { operation_help(name) } else { String::new() };
                 self.sink.push(
                     Diagnostic::error(Code::UnknownOperation, format!("there is no operation `{name}`"))
                         .at(word.0, "")
@@ -131,6 +128,15 @@ impl Resolver<'_> {
 /// The group of operations called `name`.
 pub(super) fn group(name: &str) -> Option<Ops> {
     ops::GROUPS.iter().find(|group| group.name == name).map(|group| group.ops)
+}
+
+/// What is said to an unknown operation.
+fn operation_help(name: &str) -> String {
+    let known = ops::TABLE.iter().map(|info| info.name).chain(ops::GROUPS.iter().map(|group| group.name));
+    foreign_operation(name)
+        .map(str::to_owned)
+        .or_else(|| did_you_mean(name, known))
+        .unwrap_or_else(|| "the language reference lists the operations; `all` is every one".into())
 }
 
 /// What words of other systems are called here.

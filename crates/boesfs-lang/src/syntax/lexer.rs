@@ -12,7 +12,7 @@ use crate::source::{FileId, Span};
 
 /// The kind of a token.
 #[derive(Logos, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[logos(skip r"[ \t\r\n\f]+")]
+#[logos(skip r"[ \t\r\n\f\u{feff}]+")]
 #[expect(missing_docs, reason = "each is the word it is named after")]
 pub enum Kind {
     #[token("policy")]

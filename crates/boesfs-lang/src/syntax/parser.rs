@@ -66,6 +66,12 @@ pub fn parse(file: FileId, text: &str, lexed: Lexed) -> Parsed {
         }
         Err(error) => failures.report(&error),
     }
+    // A statement that could not be read must never vanish in silence, whatever the reasons above to say nothing.
+    if failures.errors > 0 && failures.diagnostics.is_empty() {
+        let end = failures.last_end.unwrap_or(0);
+        let diagnostic = Diagnostic::error(Code::Unexpected, "a statement cannot be read");
+        failures.diagnostics.push(diagnostic.at(failures.span(end, end), "near this place"));
+    }
     Parsed { ast, diagnostics: failures.diagnostics }
 }
 
@@ -90,7 +96,6 @@ impl Failures<'_> {
     /// Takes note of an error that the parser has recovered from.
     pub(crate) fn add(&mut self, recovery: ErrorRecovery<u32, Kind, Stop>) -> Result<(), ParseError<u32, Kind, Stop>> {
         self.report(&recovery.error);
-        self.errors += 1;
         if self.errors > MAX_ERRORS { Err(ParseError::User { error: Stop }) } else { Ok(()) }
     }
 
@@ -111,6 +116,7 @@ impl Failures<'_> {
     }
 
     fn report(&mut self, error: &ParseError<u32, Kind, Stop>) {
+        self.errors += 1;
         let (start, end, expected) = match error {
             ParseError::UnrecognizedToken { token: (start, _, end), expected } => (*start, *end, expected.as_slice()),
             ParseError::UnrecognizedEof { location, expected } => (*location, *location, expected.as_slice()),
