@@ -56,6 +56,10 @@ impl Rights for AllowAll {
         true
     }
 
+    fn hides_below(&self, _state: StateId, _class: ClassId) -> bool {
+        false
+    }
+
     fn lock_follows_open(&self) -> bool {
         true
     }

@@ -42,10 +42,23 @@ impl Fs {
             self.reply_attr(attr, std::time::Duration::ZERO, out);
             return Ok(());
         }
+        if !self.shows(state) && node.is_file() && self.is_exec_check(request, &node, &stat) {
+            self.reply_attr(self.bare_attr(&stat), std::time::Duration::ZERO, out);
+            return Ok(());
+        }
         self.judge(request, state, Op::Stat, || owned_by(Some(&stat)), || node.path())?;
         self.note_mode(&node, &stat);
         self.reply_attr(self.attr(&stat), self.lifetimes(None, state).attr, out);
         Ok(())
+    }
+
+    /// Whether the kernel itself asks for attributes, to execute a file that the caller may execute but not look at. It does
+    /// so in the words of stat(2); but the thread that asks is waiting, and in execve(2).
+    fn is_exec_check(&self, request: &Request<'_>, node: &Node, stat: &Stat) -> bool {
+        let args = || owned_by(Some(stat));
+        self.ask(request, node.state(), Op::Stat, args) != Effect::Allow
+            && self.ask(request, node.state(), Op::Exec, args) == Effect::Allow
+            && super::caller::is_in_exec(&self.proc, request.header.pid)
     }
 
     pub(super) fn setattr(&self, request: &Request<'_>, body: &mut Body<'_>, out: &mut Out) -> Result<(), Errno> {
@@ -134,7 +147,7 @@ impl Fs {
         let search = node.is_dir() && access.mask == 1;
         let hidden = || {
             self.ask(request, node.state(), Op::Stat, || owned_by(node.stat().ok().as_ref())) == Effect::Hide
-                && self.policy.rights.leaf(node.state()).is_some()
+                && self.hides_below(request, node.state())
         };
         if !search || hidden() {
             self.judge_node(request, &node, Op::Stat)?;

@@ -107,6 +107,14 @@ pub(super) fn comm_of(proc: &OwnedFd, pid: u32) -> Vec<u8> {
     comm
 }
 
+/// Whether the thread `pid` is executing a file right now. If that cannot be seen, it is not.
+pub(super) fn is_in_exec(proc: &OwnedFd, pid: u32) -> bool {
+    let text = read_proc(proc, pid, "syscall").unwrap_or_default();
+    let number = text.split(|byte| *byte == b' ').next().and_then(|word| std::str::from_utf8(word).ok());
+    let execs = [libc::SYS_execve, libc::SYS_execveat];
+    number.and_then(|word| word.parse().ok()).is_some_and(|number: libc::c_long| execs.contains(&number))
+}
+
 fn read_proc(proc: &OwnedFd, pid: u32, file: &str) -> Result<Vec<u8>, Errno> {
     let file = rustix::fs::openat(proc, format!("{pid}/{file}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut text = Vec::with_capacity(4096);

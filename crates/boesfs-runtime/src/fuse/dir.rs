@@ -76,7 +76,7 @@ impl Fs {
         let args = || owned_by(Some(stat));
         let path = || parent.path_of(name);
         if self.ask(request, state, Op::Stat, args) == Effect::Hide
-            && (Inode::of(stat).kind != libc::S_IFDIR || self.policy.rights.leaf(state).is_some())
+            && (Inode::of(stat).kind != libc::S_IFDIR || self.hides_below(request, state))
         {
             self.judge(request, state, Op::Stat, args, path)?;
         }

@@ -2,12 +2,13 @@
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use boesfs_codegen::tables::StateId;
 use boesfs_lang::ops::Op;
 use boesfs_lang::subjects::ClassId;
+use rustc_hash::FxHashMap;
 use rustix::fs::{Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -22,12 +23,14 @@ use super::{Config, EventSink, FuseError, Passthrough, Policy};
 pub(super) struct Request<'a> {
     pub(super) header: InHeader,
     pub(super) fs: &'a Fs,
+    /// Where it came from: its answer must go back the same way.
+    pub(super) channel: BorrowedFd<'a>,
     class: OnceCell<Option<ClassId>>,
 }
 
 impl<'a> Request<'a> {
-    pub(super) fn new(header: InHeader, fs: &'a Fs) -> Request<'a> {
-        Request { header, fs, class: OnceCell::new() }
+    pub(super) fn new(header: InHeader, fs: &'a Fs, channel: BorrowedFd<'a>) -> Request<'a> {
+        Request { header, fs, channel, class: OnceCell::new() }
     }
 
     /// The class of whoever asks: found out once a request.
@@ -67,6 +70,8 @@ pub(super) struct Fs {
     pub(super) device: OwnedFd,
     pub(super) lifetime: Duration,
     pub(super) passthrough: bool,
+    /// States whose `stat` is hidden: whether for that class everything below is absent too.
+    pub(super) hidden: Mutex<FxHashMap<(StateId, ClassId), bool>>,
     /// The device of the root: inode numbers on others are mixed with their device.
     root_dev: u64,
     /// Rights are those of callers, which differ: a change of permissions must reach what the kernel keeps.
@@ -99,6 +104,7 @@ impl Fs {
             device,
             lifetime: config.lifetime,
             passthrough: config.passthrough == Passthrough::Auto,
+            hidden: Mutex::default(),
             root_dev,
             many_callers: config.identity == super::Identity::Caller,
             epochs: kernel_has_epochs(),
@@ -107,8 +113,14 @@ impl Fs {
     }
 
     /// Answers one request.
-    pub(super) fn dispatch(&self, header: InHeader, mut body: Body<'_>, out: &mut Out) -> Result<Answer, Errno> {
-        let request = Request::new(header, self);
+    pub(super) fn dispatch(
+        &self,
+        header: InHeader,
+        channel: BorrowedFd<'_>,
+        mut body: Body<'_>,
+        out: &mut Out,
+    ) -> Result<Answer, Errno> {
+        let request = Request::new(header, self, channel);
         let (request, body) = (&request, &mut body);
         match header.opcode {
             opcode::LOOKUP => self.lookup(request, body, out),

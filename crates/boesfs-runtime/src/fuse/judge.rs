@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use super::caller;
 use super::event::Event;
 use super::fs::{Fs, Request};
-use super::node::Node;
+use super::node::{Node, lock};
 
 /// The answer for a subject without a class.
 const NO_CLASS: Verdict = Verdict { effect: Effect::Deny, record: Record::Refusals, cause: Cause::NotGranted };
@@ -97,6 +97,17 @@ impl Fs {
             return Effect::Allow;
         }
         self.policy.checker.check(state, class, op, &with_caller(args(), request)).effect
+    }
+
+    /// Whether a directory whose `stat` is hidden is absent altogether: nothing below is found either.
+    pub(super) fn hides_below(&self, request: &Request<'_>, state: StateId) -> bool {
+        let Some(class) = request.class() else { return true };
+        if let Some(known) = lock(&self.hidden).get(&(state, class)) {
+            return *known;
+        }
+        let hides = self.policy.rights.hides_below(state, class);
+        lock(&self.hidden).insert((state, class), hides);
+        hides
     }
 
     /// Whether the answer for one of `ops` depends on its arguments, for a class of this session.

@@ -151,7 +151,7 @@ impl Fs {
         };
         match wanted.take() {
             Err(Errno::AGAIN | Errno::ACCESS) if request.header.opcode == opcode::SETLKW => {
-                self.wait_for(request.header.unique, wanted)
+                self.wait_for(request, wanted)
             }
             result => {
                 if unlocks {
@@ -194,13 +194,14 @@ impl Fs {
     }
 
     /// Answers a request once its lock is free, from a thread of its own.
-    fn wait_for(&self, unique: u64, wanted: Wanted) -> Result<(), Errno> {
+    fn wait_for(&self, request: &Request<'_>, wanted: Wanted) -> Result<(), Errno> {
         let waits = self.locks.waits.clone();
         if waits.count.fetch_add(1, Ordering::Relaxed) >= WAITING_MAX {
             waits.count.fetch_sub(1, Ordering::Relaxed);
             return Err(Errno::NOLCK);
         }
-        let device = self.device().try_clone_to_owned();
+        let unique = request.header.unique;
+        let device = request.channel.try_clone_to_owned();
         let spawned = device.and_then(|device| {
             let waits = waits.clone();
             let wait = move || answer_when_free(unique, &wanted, &waits, &device);

@@ -245,7 +245,7 @@ fn work(fs: &Fs, channel: &OwnedFd) {
             return;
         }
         out.clear();
-        let result = match fs.dispatch(header, body, &mut out) {
+        let result = match fs.dispatch(header, channel.as_fd(), body, &mut out) {
             Ok(Answer::Later) => continue,
             Ok(Answer::Now) => Ok(()),
             Err(errno) => Err(errno),

@@ -1,9 +1,10 @@
 //! What the file system must know of a state besides single verdicts: its row, whether it is a leaf, how two states compare.
 
-use boesfs_codegen::tables::{Decision, StateId, Tables};
+use boesfs_codegen::tables::{Decision, HAS_LITERALS, StateId, Tables};
 use boesfs_lang::ops::{Op, Ops};
 use boesfs_lang::policy::Effect;
 use boesfs_lang::subjects::ClassId;
+use rustc_hash::FxHashSet;
 
 /// The row of one (state, class).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub trait Rights: Send + Sync {
     /// Whether whatever `class` may do at `new` it may also do at `old`, whatever the arguments.
     fn within(&self, new: StateId, old: StateId, class: ClassId) -> bool;
 
+    /// Whether `class` finds nothing below `state`: every object there is absent for it.
+    fn hides_below(&self, state: StateId, class: ClassId) -> bool;
+
     /// Whether, wherever anybody can open something, everybody may lock it, unrecorded: then no lock needs a verdict of its own.
     fn lock_follows_open(&self) -> bool;
 
@@ -63,6 +67,26 @@ impl Rights for Tables {
         new == old || Ops::ALL.iter().all(|op| op_within(self, new, old, class, op))
     }
 
+    fn hides_below(&self, state: StateId, class: ClassId) -> bool {
+        let mut seen = FxHashSet::from_iter([state.0]);
+        let mut front = seen.clone();
+        while !front.is_empty() {
+            let mut next = FxHashSet::default();
+            for state in &front {
+                next.insert(self.state(StateId(*state)).default);
+                next.extend(glob_targets(self, StateId(*state)));
+            }
+            next.extend(self.edges.iter().filter(|edge| front.contains(&edge.state)).map(|edge| edge.next));
+            next.retain(|state| *state != StateId::DEAD.0 && seen.insert(*state));
+            // A search without an end in sight is given up: names are found then, as under any directory with exceptions.
+            if seen.len() > SEARCH || next.iter().any(|state| !is_hidden(self, StateId(*state), class)) {
+                return false;
+            }
+            front = next;
+        }
+        true
+    }
+
     fn lock_follows_open(&self) -> bool {
         let opens = Ops::of(&[Op::Read, Op::Write, Op::Append, Op::Exec, Op::List]);
         rows(self).all(|state| {
@@ -74,6 +98,33 @@ impl Rights for Tables {
     fn never_closer(&self, op: Op) -> bool {
         rows(self).all(|state| state.iter().all(|row| !row.closer.contains(op)))
     }
+}
+
+/// The most states that a search below a hidden directory looks at.
+const SEARCH: usize = 4096;
+
+/// Whether objects of this state are absent for `class`, whatever the arguments.
+fn is_hidden(tables: &Tables, state: StateId, class: ClassId) -> bool {
+    let mut chain = tables.chain(state, class, Op::Stat);
+    Rights::row(tables, state, class).closer.contains(Op::Stat)
+        && chain.all(|d| d.verdict & 0xff == Effect::Hide as u64)
+}
+
+/// The states that the glob edges of a state lead to.
+fn glob_targets(tables: &Tables, state: StateId) -> Vec<u32> {
+    let number = (tables.state(state).out & !HAS_LITERALS) as usize;
+    let Some(globs) = tables.globs.get(number).filter(|_| number != 0) else { return Vec::new() };
+    let columns = 1_u32 << tables.glob_shift;
+    let mut seen = FxHashSet::from_iter([globs.start]);
+    let mut open = vec![globs.start];
+    let mut targets = Vec::new();
+    while let Some(at) = open.pop() {
+        let outcome = tables.glob_outcome.get(at as usize).copied().unwrap_or(0);
+        targets.extend(tables.glob_targets.get((globs.targets + outcome) as usize).filter(|_| outcome != 0));
+        let next = (0..columns).filter_map(|column| tables.glob_next.get((at << tables.glob_shift | column) as usize));
+        open.extend(next.copied().filter(|next| seen.insert(*next)));
+    }
+    targets
 }
 
 /// The rows of every live state, by class.
