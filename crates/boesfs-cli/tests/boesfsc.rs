@@ -66,7 +66,8 @@ fn help_shows_examples() {
         let help = good(&[command, "--help"]);
         assert!(help.contains("Examples:") && help.contains(&format!("boesfsc {command}")), "{help}");
     }
-    assert!(good(&["man"]).contains(".TH boesfsc"));
+    let page = good(&["man"]);
+    assert!(page.contains(".TH boesfsc") && page.contains("boesfsc disasm notes.o"), "{page}");
 }
 
 #[test]

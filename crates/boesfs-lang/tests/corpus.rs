@@ -180,6 +180,25 @@ fn values_from_outside_replace_those_of_lets() {
     assert_eq!(bad(&[define("most", "many")]), [Code::BadNumber]);
 }
 
+/// Every file includes every other one.
+#[test]
+fn includes_that_run_in_circles_end() {
+    struct All;
+    impl Loader for All {
+        fn load(&self, path: &str) -> Result<Vec<u8>, String> {
+            let n: u32 = path.trim_end_matches(".bfs").parse().map_err(|_| "no such file")?;
+            Ok((0..12)
+                .filter(|other| *other != n)
+                .map(|other| format!("include \"{other}.bfs\";\n"))
+                .collect::<String>()
+                .into())
+        }
+    }
+    let input = Input { loader: &All, ..Input::new("p.bfs", "default deny; include \"0.bfs\";") };
+    let codes = codes(&check(&input).expect_err("circles"));
+    assert!(!codes.is_empty() && codes.iter().all(|code| *code == Code::IncludeCycle), "{codes:?}");
+}
+
 #[test]
 fn includes_can_nest_too_deep() {
     struct Down;

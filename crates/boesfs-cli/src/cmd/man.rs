@@ -16,6 +16,7 @@ pub fn write(command: &clap::Command, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, ".SH {}", sub.get_name().to_uppercase())?;
         page.render_description_section(out)?;
         page.render_options_section(out)?;
+        page.render_extra_section(out)?;
     }
     Ok(())
 }
