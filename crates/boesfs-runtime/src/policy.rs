@@ -165,6 +165,10 @@ impl Rights for LoadedPolicy {
         self.tables.within(new, old, class)
     }
 
+    fn hides_below(&self, state: StateId, class: ClassId) -> bool {
+        self.tables.hides_below(state, class)
+    }
+
     fn lock_follows_open(&self) -> bool {
         Rights::lock_follows_open(&self.tables)
     }
