@@ -81,7 +81,13 @@ impl Locks {
     /// The request `unique` is not to wait any longer.
     pub(super) fn interrupt(&self, unique: u64) {
         if self.waits.count.load(Ordering::Relaxed) > 0 {
-            lock(&self.waits.interrupted).push(unique);
+            let mut interrupted = lock(&self.waits.interrupted);
+            // Most are of requests that do not wait here: the oldest of many have been answered long ago.
+            if interrupted.len() >= 4 * WAITING_MAX {
+                interrupted.remove(0);
+            }
+            interrupted.push(unique);
+            drop(interrupted);
             self.waits.changed.notify_all();
         }
     }
