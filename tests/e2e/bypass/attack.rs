@@ -17,6 +17,8 @@ pub(super) enum Outcome {
     Through(#[expect(dead_code, reason = "for the reader of the table")] &'static str),
     /// It is killed.
     Killed,
+    /// `boesfs` refuses to start it, for this reason.
+    NeverStarted(#[expect(dead_code, reason = "for the reader of the table")] &'static str),
 }
 
 /// Runs an attack both ways and returns its run under the policy.
@@ -35,6 +37,7 @@ pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> 
             assert_eq!(arena.protected(), before, "refused, and yet something changed");
         }
         Outcome::Through(_) => assert_eq!(run.status, 0, "{run:#?}"),
+        Outcome::NeverStarted(_) => assert_eq!((run.status, run.out.as_str()), (125, ""), "{run:#?}"),
         Outcome::Killed => assert_eq!(run.status, 137, "{run:#?}"),
     }
     run

@@ -1,7 +1,7 @@
 //! The table: class, guard, and for each cell what must come of it.
 
 use super::arena::Guard::{Agent, Function, Ledger, Spoof};
-use super::attack::Outcome::{Killed, Stopped, StoppedWithoutControl, Through};
+use super::attack::Outcome::{Killed, NeverStarted, Stopped, StoppedWithoutControl, Through};
 
 macro_rules! attacks {
     ($($class:ident ($guard:ident) { $($cell:ident => $outcome:expr;)* })*) => {
@@ -58,7 +58,7 @@ attacks! {
         root => Stopped("open: ENOENT");
         thread => Stopped("open: ENOENT");
         parent => Stopped("open: ENOENT");
-        init => StoppedWithoutControl("open: ENOENT", "natively, process 1 may be out of reach for other reasons");
+        init => StoppedWithoutControl("open: EACCES", "natively, process 1 may be out of reach for other reasons");
         dev_fd => Stopped("open: ENOENT");
         reopen => Stopped("open: EACCES");
     }
@@ -82,9 +82,9 @@ attacks! {
         write_splice => Stopped("open: EACCES");
         write_pwritev2 => Stopped("open: EACCES");
         write_aio => Stopped("open: EACCES");
-        write_uring_open => Stopped("uring_path: EACCES");
-        write_compat_open => Stopped("compat: EACCES");
-        write_compat_truncate => Stopped("compat: EACCES");
+        write_uring_open => Stopped("syscall: EPERM");
+        write_compat_open => Stopped("compat: ENOSYS");
+        write_compat_truncate => Stopped("compat: ENOSYS");
         name_tmpfile => Stopped("open: EACCES");
         name_tmpfile_elsewhere => Stopped("linkat: EACCES");
         name_mknod => Stopped("mknod: EACCES");
@@ -93,20 +93,20 @@ attacks! {
         name_unlink => Stopped("unlink: EACCES");
         name_unlinkat => Stopped("unlinkat: EACCES");
         name_rmdir => Stopped("rmdir: EACCES");
-        name_uring_rename => Stopped("uring_path: EACCES");
-        name_uring_link => Stopped("uring_path: EACCES");
-        name_uring_unlink => Stopped("uring: EACCES");
-        name_compat_unlink => Stopped("compat: EACCES");
-        name_compat_rename => Stopped("compat: EACCES");
+        name_uring_rename => Stopped("syscall: EPERM");
+        name_uring_link => Stopped("syscall: EPERM");
+        name_uring_unlink => Stopped("syscall: EPERM");
+        name_compat_unlink => Stopped("compat: ENOSYS");
+        name_compat_rename => Stopped("compat: ENOSYS");
         read_openat2 => Stopped("syscall: ENOENT");
-        read_uring => Stopped("uring_path: ENOENT");
-        read_compat => Stopped("compat: ENOENT");
+        read_uring => Stopped("syscall: EPERM");
+        read_compat => Stopped("compat: ENOSYS");
         read_rdwr_creat => Stopped("open: ENOENT");
         read_o_path => Stopped("open: ENOENT");
-        read_handle => Stopped("open_by_handle_at: EPERM");
+        read_handle => Stopped("name_to_handle_at: EPERM");
     }
     c08_append_only(Ledger) {
-        clear_append => Stopped("pwrite: EACCES");
+        clear_append => Stopped("clear-append: at the end");
         noappend => Stopped("noappend: at the end");
         write => Stopped("open: EACCES");
         truncate => Stopped("ftruncate: EACCES");
@@ -164,8 +164,8 @@ attacks! {
         inherited => Stopped("descriptor 7: EBADF");
         inherited_directory => Stopped("openat: EBADF");
         stdin => Through("what the caller gives as standard input is the caller's to give");
-        stdin_directory => Stopped("openat: ENOENT");
-        stdin_reopened => Stopped("open: EACCES");
+        stdin_directory => NeverStarted("a directory as standard input would be a way out: boesfs does not start with one");
+        stdin_reopened => Through("what the caller gives can be opened anew, with all that its mode grants");
         o_path_upgrade => Stopped("open: EACCES");
         base => Stopped("openat: EACCES");
         fchdir => Stopped("open: EACCES");
@@ -181,8 +181,8 @@ attacks! {
         argv0 => Stopped("argv0: no role");
         loader => Stopped("loader: no role");
         memfd => Stopped("memfd: no role");
-        hard_link => Stopped("hard-link: EACCES");
-        replace => Stopped("replace: EACCES");
+        hard_link => Stopped("hard-link: EXDEV");
+        replace => Stopped("replace: EXDEV");
         script => Stopped("script: no role");
         child => Stopped("child: no role");
         symlink => Through("no attack: the same file by another name");

@@ -2,18 +2,32 @@
 
 use crate::rig::{Run, Sandbox, Site, repository};
 
-fn host(handler: &str) -> Site {
+/// A host of functions, on which `handler` is installed as `name`.
+pub(super) fn host_of(handler: &str, name: &str) -> Site {
     let site = Site::new();
-    site.copy(&repository(&format!("examples/function/{handler}")), "functions/resize/code/handler.py");
+    site.copy(&repository(&format!("examples/function/{handler}")), &format!("functions/resize/code/{name}"));
+    if name != "handler.py" {
+        site.file("functions/resize/code/handler.py", "");
+    }
     site.file("functions/resize/in/text", "to be or not to be");
     site.dir("functions/resize/out");
     site.file("functions/billing/code/key.pem", "PRIVATE\n");
     site
 }
 
-fn run(site: &Site) -> Run {
+fn host(handler: &str) -> Site {
+    host_of(handler, "handler.py")
+}
+
+/// Runs the function installed as `name`.
+pub(super) fn run_of(site: &Site, name: &str) -> Run {
+    let script = site.at("functions/resize/code").join(name);
     Sandbox::example("function", &[("functions", &site.at("functions"))], site.at("audit.jsonl"))
-        .run(&["/usr/bin/python3", site.at("functions/resize/code/handler.py").to_str().expect("UTF-8")])
+        .run(&["/usr/bin/python3", script.to_str().expect("UTF-8")])
+}
+
+fn run(site: &Site) -> Run {
+    run_of(site, "handler.py")
 }
 
 #[test]

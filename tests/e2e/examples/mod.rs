@@ -5,4 +5,5 @@ mod build;
 mod function;
 mod ledger;
 mod ordinary_user;
+mod readme;
 mod web;

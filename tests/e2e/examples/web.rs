@@ -80,9 +80,14 @@ fn editors_edit_pages_only() {
 }
 
 #[test]
-fn nobody_is_both() {
+fn an_editor_who_starts_the_server_stays_an_editor() {
     let site = site();
-    // An editor who starts the server's program would hold two separated roles: such a subject may do nothing.
-    let run = edit(&site, "/usr/sbin/nginx -v; echo status $?");
-    assert_ne!(run.out, "status 0\n", "{run:#?}");
+    site.file("www/nginx.conf", "# the server's\n");
+    let run = edit(&site, "/usr/sbin/nginx -p . -c nginx.conf -e log/error.log || echo refused").ok();
+    assert_eq!(run.out, "refused\n", "{run:#?}");
+    let by_server = run.audit.iter().filter(|record| record.comm == "nginx").collect::<Vec<_>>();
+    assert!(
+        !by_server.is_empty() && by_server.iter().all(|record| !record.roles.contains(&"server".into())),
+        "{run:#?}"
+    );
 }
