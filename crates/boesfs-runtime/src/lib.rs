@@ -4,6 +4,7 @@
 
 pub mod audit;
 pub mod checker;
+pub mod doctor;
 pub mod engine;
 pub mod fuse;
 pub mod hook;

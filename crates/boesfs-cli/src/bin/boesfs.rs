@@ -16,6 +16,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Exec(Box<cmd::exec::ExecArgs>),
+    Doctor(cmd::doctor::DoctorArgs),
     Eval(cmd::eval::EvalArgs),
 
     /// Print the manual page as roff.
@@ -25,6 +27,8 @@ enum Command {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Exec(args) => cmd::exec::exec(*args),
+        Command::Doctor(args) => cmd::doctor::doctor(&args),
         Command::Eval(args) => cmd::eval::eval(&args),
         Command::Man => match cmd::man::write(&Cli::command(), &mut io::stdout().lock()) {
             Ok(()) => ExitCode::SUCCESS,

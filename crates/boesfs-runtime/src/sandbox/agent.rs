@@ -53,7 +53,7 @@ pub enum RunError {
     #[error(transparent)]
     Setup(#[from] SetupError),
     /// The sandbox was there, but the command could not be executed in it.
-    #[error("cannot execute the command: {0}")]
+    #[error("cannot execute the command")]
     NotExecuted(#[source] io::Error),
 }
 
@@ -128,6 +128,9 @@ impl Agent<'_> {
     /// Until the command has ended, or can no longer be started.
     fn supervise(&mut self, incoming: &OwnedFd, note: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
         loop {
+            if let Some(failure) = self.failure.take() {
+                return Err(failure);
+            }
             let mut fds =
                 [PollFd::new(&self.channel, PollFlags::IN), PollFd::from_borrowed_fd(incoming.as_fd(), PollFlags::IN)];
             match poll(&mut fds, None) {

@@ -16,6 +16,7 @@ mod find;
 mod namespaces;
 pub mod plan;
 pub mod privileges;
+pub mod probe;
 mod proc;
 mod seccomp;
 pub mod session;

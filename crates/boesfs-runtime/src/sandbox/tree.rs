@@ -162,7 +162,7 @@ fn empty_directory() -> rustix::io::Result<OwnedFd> {
 }
 
 /// A new FUSE file system, detached, with the device that serves it.
-fn fuse_root() -> Result<(OwnedFd, OwnedFd), SetupError> {
+pub(super) fn fuse_root() -> Result<(OwnedFd, OwnedFd), SetupError> {
     // Opened here: the kernel wants the device opened in the user namespace that mounts.
     let device = open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(|error| {
         SetupError::new("open /dev/fuse", error).help("`boesfs doctor` tells what the FUSE hook needs")

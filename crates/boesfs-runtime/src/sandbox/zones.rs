@@ -1,8 +1,8 @@
 //! Native zones: directories that need no judgement, mounted from the host as they are.
 //!
-//! A zone is a directory that exists at start, in a state that every name below leads back to, whose row grants, for every
-//! class that can occur in the session, either everything, or reading and executing with the rest refused by the default alone.
-//! No rule with a condition, `audit`, `hide` or `kill` has a say there: nothing is lost by not asking.
+//! A zone is a directory that exists at start, in which, and everywhere below, every class that can occur in the session is
+//! granted either everything, or reading and executing with the rest refused by the default alone (see [`Graph::zone`]). No rule
+//! with a condition, `audit`, `hide` or `kill` has a say there: nothing is lost by not asking.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -10,9 +10,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use boesfs_codegen::tables::{HAS_LITERALS, StateId, Tables, unpack_verdict};
-use boesfs_lang::eval::Cause;
-use boesfs_lang::ops::{Op, Ops};
+use boesfs_codegen::tables::graph::{self, Graph};
+use boesfs_codegen::tables::{HAS_LITERALS, StateId, Tables};
 use boesfs_lang::subjects::ClassId;
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstatfs, openat};
 
@@ -37,21 +36,6 @@ pub struct Zone {
     pub access: Access,
 }
 
-/// What a read-only zone cannot refuse, and so must be granted there.
-const READING: Ops = Ops::of(&[
-    Op::Read,
-    Op::Exec,
-    Op::Map,
-    Op::List,
-    Op::Stat,
-    Op::Readlink,
-    Op::Getxattr,
-    Op::Listxattr,
-    Op::Lock,
-    Op::Statfs,
-    Op::Watch,
-]);
-
 /// Places where the sandbox mounts its own.
 const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
 
@@ -59,47 +43,6 @@ const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
 const BUDGET: u32 = 8192;
 /// The most zones.
 const MOST: usize = 256;
-
-/// The access that a zone in `state` would give to `classes`, if it may be one.
-#[must_use]
-pub fn access(tables: &Tables, state: StateId, classes: &[ClassId]) -> Option<Access> {
-    let entry = tables.state(state);
-    let is_leaf = entry.out == 0 && entry.default == state.0;
-    if !is_leaf || state == StateId::DEAD {
-        return None;
-    }
-    let mut found = None;
-    for class in classes {
-        let row = tables.row(state, *class);
-        let (allowed, closer) = (Ops(row as u32), Ops((row >> 32) as u32));
-        let access = if !closer.is_empty() {
-            return None;
-        } else if allowed.is_superset(Ops::ALL) {
-            Access::Full
-        } else if allowed.is_superset(READING) && rest_refused_by_default(tables, state, *class, allowed) {
-            Access::ReadOnly
-        } else {
-            return None;
-        };
-        if *found.get_or_insert(access) != access {
-            return None;
-        }
-    }
-    found
-}
-
-/// Whether what a read-only mount refuses is refused, each by the default and no rule. `ioctl` it does not refuse: what
-/// little can be asked of a file on such a mount may be granted or not.
-fn rest_refused_by_default(tables: &Tables, state: StateId, class: ClassId, allowed: Ops) -> bool {
-    Ops::ALL.iter().filter(|op| !READING.contains(*op)).all(|op| {
-        let by_default = || {
-            tables
-                .chain(state, class, op)
-                .all(|decision| !matches!(unpack_verdict(decision.verdict).cause, Cause::Rule(_)))
-        };
-        if allowed.contains(op) { op == Op::Ioctl } else { by_default() }
-    })
-}
 
 /// The native zones of the tree at `/` for a session in which `classes` occur; one zone `/` if nothing needs judgement.
 ///
@@ -110,11 +53,18 @@ pub fn find(tables: &Tables, classes: &Classes) -> Vec<Zone> {
         return Vec::new();
     }
     let classes = &classes.list;
-    if let Some(access) = access(tables, StateId::ROOT, classes) {
+    let mut search = Search {
+        graph: Graph::new(tables),
+        tables,
+        classes,
+        edges: Edges::default(),
+        known: BTreeMap::new(),
+        left: BUDGET,
+        zones: Vec::new(),
+    };
+    if let Some(access) = search.access(StateId::ROOT) {
         return vec![Zone { path: PathBuf::from("/"), access }];
     }
-    let mut search =
-        Search { tables, classes, edges: Edges::default(), known: BTreeMap::new(), left: BUDGET, zones: Vec::new() };
     if let Some(root) = open_directory(rustix::fs::CWD, OsStr::new("/")) {
         search.below(&root, Path::new("/"), StateId::ROOT);
     }
@@ -123,6 +73,7 @@ pub fn find(tables: &Tables, classes: &Classes) -> Vec<Zone> {
 }
 
 struct Search<'a> {
+    graph: Graph<'a>,
     tables: &'a Tables,
     classes: &'a [ClassId],
     edges: Edges<'a>,
@@ -174,7 +125,14 @@ impl Search<'_> {
     }
 
     fn access(&mut self, state: StateId) -> Option<Access> {
-        *self.known.entry(state).or_insert_with(|| access(self.tables, state, self.classes))
+        let zone = || {
+            Some(match self.graph.zone(state, self.classes)? {
+                graph::Zone::Open => Access::Full,
+                graph::Zone::ReadOnly => Access::ReadOnly,
+            })
+        };
+        // Nothing was ever compiled to be there.
+        if state == StateId::DEAD { None } else { *self.known.entry(state).or_insert_with(zone) }
     }
 
     fn has(&self, path: &Path) -> bool {
