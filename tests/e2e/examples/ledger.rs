@@ -57,12 +57,12 @@ fn an_auditor_looks_on_record_and_touches_nothing() {
 fn requests_are_answered_by_user_and_group() {
     // (subject, op, path, effect)
     let table = [
-        (r#""user":"1003""#, "create", "/srv/ledger/vouchers/2026-11/a.txt", "allow"),
-        (r#""user":"1003""#, "create", "/srv/ledger/vouchers/2026-11/a.exe", "deny"),
-        (r#""user":"1100""#, "append", "/srv/ledger/journal", "allow"),
-        (r#""user":"1100""#, "write", "/srv/ledger/journal", "deny"),
-        (r#""user":"1500""#, "list", "/srv/ledger", "deny"),
-        (r#""group":"2000""#, "read", "/srv/ledger/salaries/2026.txt", "allow"),
+        (r#""user":1003"#, "create", "/srv/ledger/vouchers/2026-11/a.txt", "allow"),
+        (r#""user":1003"#, "create", "/srv/ledger/vouchers/2026-11/a.exe", "deny"),
+        (r#""user":1100"#, "append", "/srv/ledger/journal", "allow"),
+        (r#""user":1100"#, "write", "/srv/ledger/journal", "deny"),
+        (r#""user":1500"#, "list", "/srv/ledger", "deny"),
+        (r#""group":2000"#, "read", "/srv/ledger/salaries/2026.txt", "allow"),
     ];
     let mut child = Command::new(env!("CARGO_BIN_EXE_boesfs"))
         .arg("eval")
