@@ -96,7 +96,7 @@ proptest! {
     #[test]
     fn no_two_states_are_equal(policy in policies(6)) {
         let automaton = lower(&policy, &Limits::default()).expect("small policies fit");
-        let tables = pack(&automaton).tables;
+        let tables = pack(&automaton).unwrap().tables;
         prop_assert_eq!(blocks(&automaton, &tables), automaton.places.len() - 1);
     }
 

@@ -3,7 +3,8 @@
 //!
 //! Two edges of one bucket whose hashes agree in the bits of the slot cannot be separated: then the next seed is tried.
 
-use crate::automaton::Automaton;
+use crate::automaton::{Automaton, Resource, TooBig};
+use crate::emit::MAX_ENTRIES;
 use crate::tables::{Edge, HASH_DISPLACEMENT_SHIFT, StateId, Tables, hash, name_words};
 
 /// After this many seeds, the table of edges is doubled.
@@ -13,7 +14,10 @@ const SEEDS: u64 = 32;
 const SEED_STEP: u64 = 0xd1b5_4a32_d192_ed03;
 
 /// Fills `edges`, `displacements`, `names` and `seed`.
-pub(super) fn place(automaton: &Automaton, tables: &mut Tables) {
+///
+/// # Errors
+/// When no table that programs can address holds all edges.
+pub(super) fn place(automaton: &Automaton, tables: &mut Tables) -> Result<(), TooBig> {
     let offsets = names(automaton, tables);
     let mut edges: Vec<Edge> = Vec::with_capacity(automaton.literals.len());
     let mut spelled: Vec<u32> = Vec::with_capacity(automaton.literals.len());
@@ -30,6 +34,9 @@ pub(super) fn place(automaton: &Automaton, tables: &mut Tables) {
         if attempt > 0 && attempt % SEEDS == 0 {
             slots *= 2;
         }
+        if slots > MAX_ENTRIES {
+            break;
+        }
         let seed = attempt.wrapping_mul(SEED_STEP);
         let hashes: Vec<u64> = edges
             .iter()
@@ -43,9 +50,10 @@ pub(super) fn place(automaton: &Automaton, tables: &mut Tables) {
             for (edge, slot) in edges.iter().zip(placed) {
                 tables.edges[slot as usize] = *edge;
             }
-            return;
+            return Ok(());
         }
     }
+    Err(TooBig::new(Resource::Edges, MAX_ENTRIES as u32, Vec::new()))
 }
 
 /// Packs the names of edges that are left; gives, by name, where it starts in words.

@@ -17,12 +17,14 @@ mod edges;
 /// # Errors
 /// When the automaton would exceed one of `limits`.
 pub fn compile(policy: &Policy, limits: &Limits) -> Result<Packed, TooBig> {
-    Ok(pack(&lower(policy, limits)?))
+    pack(&lower(policy, limits)?)
 }
 
 /// Packs an automaton.
-#[must_use]
-pub fn pack(automaton: &Automaton) -> Packed {
+///
+/// # Errors
+/// When its edges do not fit into a table that programs can address.
+pub fn pack(automaton: &Automaton) -> Result<Packed, TooBig> {
     let answers = &automaton.answers;
     let classes = automaton.classes;
     let mut tables = Tables { classes, ..Tables::default() };
@@ -54,9 +56,9 @@ pub fn pack(automaton: &Automaton) -> Packed {
         decisions: answers.decisions.len() as u32,
         conditions: answers.conditions.len() as u32,
     };
-    edges::place(automaton, &mut tables);
+    edges::place(automaton, &mut tables)?;
     pad(&mut tables);
-    Packed { tables, conditions: answers.conditions.clone(), sizes }
+    Ok(Packed { tables, conditions: answers.conditions.clone(), sizes })
 }
 
 /// Packs the byte automata; gives each state's index into [`Tables::globs`], and the number of byte states.
