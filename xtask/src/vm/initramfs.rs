@@ -108,12 +108,15 @@ impl Archive {
         Ok(())
     }
 
-    /// Adds a program of this machine with the libraries it needs, which go where they are here.
+    /// Adds a program of this machine, without what only a debugger reads, and the libraries it needs, which go where
+    /// they are here.
     ///
     /// # Errors
     /// The program or one of its libraries is missing.
     pub(crate) fn program(&mut self, path: &str, from: &Path) -> Result<()> {
-        self.copy(path, from)?;
+        let stripped = shell::target().join("vm/stripped");
+        shell::run(command("strip", &["-o"]).arg(&stripped).arg(from))?;
+        self.copy(path, &stripped)?;
         let listing = command("ldd", &[]).arg(from).env("LC_ALL", "C").output().context("cannot run `ldd`")?;
         // ldd fails on a static program, and says so.
         let text = String::from_utf8_lossy(&listing.stdout).into_owned() + &String::from_utf8_lossy(&listing.stderr);

@@ -43,12 +43,41 @@ pub(crate) fn tests() -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds what runs in the guests.
-///
-/// # Errors
-/// The build failed.
-fn build() -> Result<()> {
-    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "boesfs-cli"]))
+/// What is built for the guests. Optimised little, since `cargo xtask test` has built the same already.
+struct Programs {
+    /// The two commands.
+    commands: Vec<PathBuf>,
+    /// Those of [`TESTS`].
+    tests: Vec<PathBuf>,
+}
+
+/// The tests of the crates that ask the kernel: in a guest, that is the guest's.
+const TESTS: [&str; 2] = ["kernel", "agree"];
+
+/// What those tests read. They know it by its path on this machine, so it stands there in the guest too.
+const READ_BY_TESTS: [&str; 2] = ["examples", "tests/conformance"];
+
+impl Programs {
+    fn build() -> Result<Self> {
+        shell::run(&mut command(&cargo(), &["build", "--workspace", "--locked"]))?;
+        let mut args = vec!["test", "--workspace", "--locked", "--no-run", "--message-format=json"];
+        args.extend(TESTS.iter().flat_map(|name| ["--test", name]));
+        let messages = shell::output(&mut command(&cargo(), &args))?;
+        let tests = TESTS.iter().map(|name| {
+            let found = messages.lines().find_map(|line| executable(line, name));
+            found.with_context(|| format!("cargo built no test `{name}`"))
+        });
+        let commands = ["boesfs", "boesfsc"].map(|name| shell::target().join("debug").join(name));
+        Ok(Self { commands: commands.to_vec(), tests: tests.collect::<Result<_>>()? })
+    }
+}
+
+/// The program of the test `name`, if this line of cargo's says where it is.
+fn executable(line: &str, name: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let target = &message["target"];
+    let is = target["name"] == name && target["kind"] == serde_json::json!(["test"]);
+    is.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
 }
 
 /// The archive that all guests share. `script` is for the mode `command`.
@@ -56,7 +85,7 @@ fn build() -> Result<()> {
 /// # Errors
 /// Something of it cannot be built or read.
 pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
-    build()?;
+    let programs = Programs::build()?;
     let mut archive = Archive::with_merged_directories()?;
     for directory in ["proc", "dev", "root", "home"] {
         archive.directory(directory)?;
@@ -68,9 +97,19 @@ pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
     for applet in applets.iter().filter(|applet| *applet != "busybox") {
         archive.symlink(&format!("usr/bin/{applet}"), "busybox")?;
     }
-    for name in ["boesfs", "boesfsc"] {
-        archive.program(&format!("usr/bin/{name}"), &shell::target().join("release").join(name))?;
+    for path in &programs.commands {
+        archive.program(&format!("usr/bin/{}", file_name(path)), path)?;
     }
+    for (name, path) in TESTS.iter().zip(&programs.tests) {
+        archive.program(&format!("lab/bin/{name}"), path)?;
+    }
+    let root = shell::root();
+    let here = root.to_string_lossy().trim_start_matches('/').to_owned();
+    archive.directory(&format!("{here}/crates/boesfs-runtime"))?;
+    for below in READ_BY_TESTS {
+        archive.copy_tree(&format!("{here}/{below}"), &root.join(below))?;
+    }
+    archive.symlink("lab/source", &root.to_string_lossy())?;
     archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
     archive.file("etc/group", 0o644, GROUP.as_bytes())?;
     for (path, from) in [("init", "init"), ("lab/run", "run"), ("lab/lib.sh", "lib.sh")] {
@@ -100,4 +139,24 @@ pub(crate) fn modules(image: &Image) -> Result<Vec<u8>> {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_says_where_a_test_is() {
+        let line =
+            r#"{"reason":"compiler-artifact","target":{"kind":["test"],"name":"agree"},"executable":"/t/agree-1"}"#;
+        assert_eq!(executable(line, "agree"), Some(PathBuf::from("/t/agree-1")));
+        assert_eq!(executable(line, "kernel"), None);
+        let library = line.replace(r#"["test"]"#, r#"["lib"]"#);
+        assert_eq!(executable(&library, "agree"), None);
+        assert_eq!(executable("warning: something", "agree"), None);
+    }
 }
