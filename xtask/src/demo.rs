@@ -36,11 +36,11 @@ fn play(host: &Path, function: &str) -> Result<Option<i32>> {
     std::fs::copy(shell::root().join("examples/function").join(function), host.join("resize/code").join(function))?;
     let script = host.join("resize/code").join(function);
     println!(
-        "\n$ boesfs exec -D functions={HOST} examples/function/function.bfs -- /usr/bin/python3 {}",
+        "\n$ boesfs exec --clean-env -D functions={HOST} examples/function/function.bfs -- /usr/bin/python3 {}",
         script.display()
     );
     let status = std::process::Command::new(shell::target().join("release/boesfs"))
-        .args(["exec", "--hook", "fuse", "-D", &format!("functions={HOST}")])
+        .args(["exec", "--clean-env", "-D", &format!("functions={HOST}")])
         .arg("examples/function/function.bfs")
         .args(["--", "/usr/bin/python3"])
         .arg(&script)

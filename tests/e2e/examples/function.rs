@@ -23,6 +23,7 @@ fn host(handler: &str) -> Site {
 pub(super) fn run_of(site: &Site, name: &str) -> Run {
     let script = site.at("functions/resize/code").join(name);
     Sandbox::example("function", &[("functions", &site.at("functions"))], site.at("audit.jsonl"))
+        .option("--clean-env")
         .run(&["/usr/bin/python3", script.to_str().expect("UTF-8")])
 }
 
