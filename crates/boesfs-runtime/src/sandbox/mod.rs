@@ -20,6 +20,7 @@ pub mod probe;
 mod proc;
 mod seccomp;
 pub mod session;
+mod sockets;
 pub mod special;
 mod sys;
 mod terminal;

@@ -16,6 +16,7 @@ use boesfs_lang::subjects::ClassId;
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstatfs, openat};
 
 use super::session::{Classes, Unclassed};
+use super::sockets::{Seen, Sockets};
 use super::special::is_special_magic;
 
 /// What a native zone grants.
@@ -59,10 +60,13 @@ pub fn find(tables: &Tables, classes: &Classes) -> Vec<Zone> {
         classes,
         edges: Edges::default(),
         known: BTreeMap::new(),
+        sockets: None,
         left: BUDGET,
         zones: Vec::new(),
     };
-    if let Some(access) = search.access(StateId::ROOT) {
+    if let Some(access) = search.access(StateId::ROOT)
+        && search.sockets_seen(Path::new("/"), access) == Seen::Nowhere
+    {
         return vec![Zone { path: PathBuf::from("/"), access }];
     }
     if let Some(root) = open_directory(rustix::fs::CWD, OsStr::new("/")) {
@@ -78,6 +82,8 @@ struct Search<'a> {
     classes: &'a [ClassId],
     edges: Edges<'a>,
     known: BTreeMap<StateId, Option<Access>>,
+    /// Read when the first read-only zone is considered.
+    sockets: Option<Sockets>,
     left: u32,
     zones: Vec<Zone>,
 }
@@ -117,10 +123,26 @@ impl Search<'_> {
             return;
         }
         let Some(child) = open_directory(dir, name) else { return };
-        match self.access(state) {
-            Some(access) if self.zones.len() < MOST => self.zones.push(Zone { path, access }),
-            Some(_) => {}
-            None => self.below(&child, &path, state),
+        let access = self.access(state);
+        match access.map(|access| (access, self.sockets_seen(&path, access))) {
+            Some((access, Seen::Nowhere)) => {
+                if self.zones.len() < MOST {
+                    self.zones.push(Zone { path, access });
+                }
+            }
+            Some((_, Seen::Anywhere)) => {}
+            Some((_, Seen::Below)) | None => self.below(&child, &path, state),
+        }
+    }
+
+    /// Where, as seen from the directory `path`, sockets would keep a zone from granting just `access`.
+    ///
+    /// A read-only mount does not stop a process from connecting to a socket or writing to a FIFO, which the policy
+    /// refuses without `write`.
+    fn sockets_seen(&mut self, path: &Path, access: Access) -> Seen {
+        match access {
+            Access::Full => Seen::Nowhere,
+            Access::ReadOnly => self.sockets.get_or_insert_with(Sockets::of_this_machine).seen_from(path),
         }
     }
 
