@@ -1,6 +1,6 @@
 //! What a list of rules, in the order they decide, answers to every class and operation.
 //!
-//! In: the lists of a [`super::subset::Dfa`]. Out: [`Answers`]: the rows and decisions of the tables, each distinct one
+//! In: the lists of a `Dfa`. Out: [`Answers`]: the rows and decisions of the tables, each distinct one
 //! once. Two lists with the same *answer* give every request the same verdict for the same cause.
 
 use boesfs_lang::eval::{Cause, Verdict, concerns};
