@@ -18,6 +18,7 @@ use super::lock::Locks;
 use super::node::{Node, Nodes};
 use super::wire::{Attr, AttrOut, Body, EntryOut, InHeader, Out, flag, opcode};
 use super::{Config, EventSink, FuseError, Passthrough, Policy};
+use crate::sandbox::Privilege;
 
 /// A request being answered.
 pub(super) struct Request<'a> {
@@ -76,6 +77,8 @@ pub(super) struct Fs {
     root_dev: u64,
     /// Rights are those of callers, which differ: a change of permissions must reach what the kernel keeps.
     pub(super) many_callers: bool,
+    /// The user and group that the mount's user namespace knows, where it knows no others.
+    only_ids: Option<(u32, u32)>,
     /// Whether the kernel understands "look at every name again".
     pub(super) epochs: bool,
 }
@@ -107,6 +110,8 @@ impl Fs {
             hidden: Mutex::default(),
             root_dev,
             many_callers: config.identity == super::Identity::Caller,
+            only_ids: (Privilege::of_caller() == Privilege::Ordinary)
+                .then(|| (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())),
             epochs: kernel_has_epochs(),
             policy: config.policy,
         })
@@ -208,6 +213,7 @@ impl Fs {
 
     /// Attributes as the kernel is told.
     pub(super) fn attr(&self, stat: &Stat) -> Attr {
+        let (uid, gid) = self.shown_ids(stat);
         Attr {
             ino: self.ino(stat.st_dev, stat.st_ino),
             size: stat.st_size as u64,
@@ -220,11 +226,23 @@ impl Fs {
             ctimensec: stat.st_ctime_nsec as u32,
             mode: stat.st_mode,
             nlink: stat.st_nlink as u32,
-            uid: stat.st_uid,
-            gid: stat.st_gid,
+            uid,
+            gid,
             rdev: encode_dev(stat.st_rdev),
             blksize: stat.st_blksize as u32,
             flags: 0,
+        }
+    }
+
+    /// The owner and group that the kernel is told.
+    ///
+    /// The kernel changes nothing whose owner or group the mount's user namespace does not know (`HAS_UNMAPPED_ID` in
+    /// fs/namei.c): a sandbox of an ordinary user could not make a file in /tmp, which is root's. So what others own, and
+    /// users may write to, is shown as the session's own. The tree below still checks who may do what.
+    fn shown_ids(&self, stat: &Stat) -> (u32, u32) {
+        match self.only_ids {
+            Some(ids) if stat.st_uid == ids.0 || stat.st_mode & 0o022 != 0 => ids,
+            _ => (stat.st_uid, stat.st_gid),
         }
     }
 
