@@ -7,4 +7,5 @@ mod arena;
 mod attack;
 mod forge;
 mod loss;
+mod root;
 mod rows;

@@ -59,14 +59,13 @@ pub(super) fn setup(inherited: &Inherited<'_>) -> ! {
 
 fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
     die_with_the_agent(inherited.channel)?;
-    let privilege = Privilege::of_caller();
-    namespaces::enter(privilege)?;
+    namespaces::enter(Privilege::of_caller())?;
     let tree = Tree::new(inherited.plan, |device| channel::send(inherited.channel, &Report::Mounted(device)))?;
     dev::mount(&tree)?;
 
     let (ready, done) = pipe_with(PipeFlags::CLOEXEC).step("make a pipe")?;
     let init = match sys::fork(Lineage::Sibling).step("start the sandbox's init process")? {
-        Fork::Child => init(inherited, &tree, privilege, ready, done),
+        Fork::Child => init(inherited, &tree, ready, done),
         Fork::Parent(pid) => pid,
     };
     tell(inherited.channel, &Report::Init(init))?;
@@ -79,9 +78,9 @@ fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
 }
 
 /// Init, from its first step on. It ends when the agent does.
-fn init(inherited: &Inherited<'_>, tree: &Tree, privilege: Privilege, ready: OwnedFd, done: OwnedFd) -> ! {
+fn init(inherited: &Inherited<'_>, tree: &Tree, ready: OwnedFd, done: OwnedFd) -> ! {
     drop(ready);
-    if let Err(error) = try_init(inherited, tree, privilege) {
+    if let Err(error) = try_init(inherited, tree) {
         report_failure(inherited.channel, &error);
         sys::exit(1);
     }
@@ -97,12 +96,12 @@ fn init(inherited: &Inherited<'_>, tree: &Tree, privilege: Privilege, ready: Own
     sys::exit(0)
 }
 
-fn try_init(inherited: &Inherited<'_>, tree: &Tree, privilege: Privilege) -> Result<(), SetupError> {
+fn try_init(inherited: &Inherited<'_>, tree: &Tree) -> Result<(), SetupError> {
     die_with_the_agent(inherited.channel)?;
     setsid().step("start a session")?;
     // Children whose parents are gone are reaped by the kernel.
     sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
-    proc::mount(tree, privilege)?;
+    proc::mount(tree)?;
     tree.enter()?;
     privileges::drop_all_but(CapabilitySet::empty())?;
     inherited.filters.apply()?;

@@ -11,19 +11,19 @@ use rustix::mount::{
 };
 
 use super::error::{SetupError, Step};
-use super::namespaces::Privilege;
 use super::sys::{self, MountAttrs, Reach};
 use super::tree::{Tree, attach, host_entry};
 
 /// What user 0 may write to by its id alone, without a capability, and what changes the whole system: read-only.
-const READ_ONLY: [&str; 5] = ["sys", "sysrq-trigger", "irq", "bus", "fs"];
+const READ_ONLY: [&str; 10] =
+    ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi", "driver", "dynamic_debug", "mtrr"];
 
 /// What shows user 0 the system's memory or its secrets by its id alone: empty.
 const EMPTY: [&str; 8] =
     ["kcore", "kpagecount", "kpageflags", "kpagecgroup", "keys", "key-users", "timer_list", "slabinfo"];
 
 /// Mounts /proc in `tree`, where it has such a directory. The caller lives in the pid namespace that /proc is to show.
-pub(super) fn mount(tree: &Tree, privilege: Privilege) -> Result<(), SetupError> {
+pub(super) fn mount(tree: &Tree) -> Result<(), SetupError> {
     let Some(place) = tree.directory(Path::new("/proc"))? else { return Ok(()) };
     let proc = new_proc().map_err(|error| {
         // mount_too_revealing() in the kernel: a process in a user namespace may not see more of /proc than outside.
@@ -32,10 +32,7 @@ pub(super) fn mount(tree: &Tree, privilege: Privilege) -> Result<(), SetupError>
         SetupError { help: error_help, ..SetupError::new("mount a new /proc", error) }
     })?;
     attach(&proc, &place).step("mount /proc")?;
-    if privilege == Privilege::Ordinary {
-        // Owned by a user that the namespace does not have: already out of reach.
-        return Ok(());
-    }
+    // In a user namespace too: user 0 without CAP_SYS_ADMIN, as in a container, is still the owner of these.
     for name in READ_ONLY {
         cover(tree, name, Cover::ReadOnly)?;
     }
