@@ -12,6 +12,10 @@ int main(int argc, char **argv) {
         struct { uint64_t flags, a, b, c, exit_signal, d, e, f; } args = {.flags = CLONE_NEWUSER, .exit_signal = 17};
         if (MUST(syscall, SYS_clone3, &args, sizeof args) == 0) _exit(0);
     }
+    CELL("clone-parent") {
+        // A child of the agent that the agent does not know: it could not end before it.
+        if (MUST(syscall, SYS_clone, CLONE_PARENT | 17, 0, 0, 0, 0) == 0) _exit(0);
+    }
     CELL("setns") {
         // Whatever namespace it is: the call itself must be refused.
         MUST(setns, SETUP(open("/proc/self/ns/uts", O_RDONLY)), 0);

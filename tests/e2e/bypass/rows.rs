@@ -150,6 +150,7 @@ attacks! {
         user_namespace => Stopped("unshare: EPERM");
         mount_namespace => Stopped("unshare: EPERM");
         clone3_namespace => Stopped("syscall: ENOSYS");
+        clone_parent => Stopped("syscall: EPERM");
         setns => Stopped("setns: EPERM");
         chroot => Stopped("chroot: EPERM");
         bind => Stopped("unshare: EPERM");

@@ -5,6 +5,7 @@
 //! | the mount family, `pivot_root`, `chroot` | a new mount or root is a tree without the layer |
 //! | `open_by_handle_at`, `name_to_handle_at` | a handle opens a file without its path |
 //! | `unshare`, `clone` with a namespace flag, `setns`, `clone3` | a new user namespace gives capabilities to mount with; `clone3` hides its flags from a filter, `ENOSYS` makes libc use `clone` |
+//! | `clone` with `CLONE_PARENT` | the command's siblings are the agent's children: one that it never waits for keeps the pid namespace, and so the agent, from ending |
 //! | `bpf`, `perf_event_open`, kexec, modules, `userfaultfd`, keyrings, `io_uring_*` | kernel surface that a file sandbox has no use for; keyrings outlive it |
 //! | `ioctl(TIOCSTI)`, `ioctl(TIOCLINUX)` | types into the terminal that the shell outside reads next |
 //! | every call of a 32-bit ABI, or x32 | the filter would have to know each call twice |
@@ -112,9 +113,9 @@ fn compile(tracing: Tracing) -> Result<Filters, seccompiler::BackendError> {
         let bits = bits as u64;
         SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits), bits)?])
     };
-    for call in [libc::SYS_unshare, libc::SYS_clone] {
-        refused.insert(call, NAMESPACES.iter().map(|bits| flags(*bits)).collect::<Result<_, _>>()?);
-    }
+    refused.insert(libc::SYS_unshare, NAMESPACES.iter().map(|bits| flags(*bits)).collect::<Result<_, _>>()?);
+    let of_clone = NAMESPACES.iter().chain([&libc::CLONE_PARENT]);
+    refused.insert(libc::SYS_clone, of_clone.map(|bits| flags(*bits)).collect::<Result<_, _>>()?);
     let typing = |request: libc::c_ulong| {
         // The kernel looks at the low half of the request alone.
         SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?])
