@@ -1,5 +1,6 @@
 """Class 16: be taken for the executable that holds the role. DIR/bin/keeper is a shell, and `keeper` its role."""
 import os
+import resource
 import shutil
 import subprocess
 
@@ -59,6 +60,28 @@ def child():
     try_with(["bin/keeper", "-c", "exec /bin/cat vault/secret"])
 
 
+def memory():
+    """Code of one's own in the process that holds the role."""
+    holder = subprocess.Popen(["bin/keeper"], stdin=subprocess.PIPE)
+    try:
+        # It runs once it has started, not before: until then its memory is this program's.
+        while os.path.basename(os.readlink(f"/proc/{holder.pid}/exe")) != "keeper":
+            pass
+        with open(f"/proc/{holder.pid}/maps") as maps:
+            start = next(int(line.split("-")[0], 16) for line in maps if " r-xp " in line)
+        memory = os.open(f"/proc/{holder.pid}/mem", os.O_RDWR)
+        os.pwrite(memory, os.pread(memory, 1, start), start)
+    finally:
+        holder.kill()
+
+
+def core():
+    """The memory of who holds the role, as a file."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    if most == 0:
+        raise Stopped("no core dumps")
+
+
 def symlink():
     """No attack: whoever runs it by another name runs the same file."""
     os.symlink("../bin/keeper", "tmp/also")
@@ -69,5 +92,5 @@ def direct():
     expect_secret("vault/secret")
 
 
-cells = [copy, argv0, loader, memfd, hard_link, replace, script, child, symlink, direct]
+cells = [copy, argv0, loader, memfd, hard_link, replace, script, child, memory, core, symlink, direct]
 run({cell.__name__.replace("_", "-"): cell for cell in cells})

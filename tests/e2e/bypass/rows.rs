@@ -186,6 +186,8 @@ attacks! {
         replace => Stopped("replace: EXDEV");
         script => Stopped("script: no role");
         child => Stopped("child: no role");
+        memory => Stopped("memory: EROFS");
+        core => StoppedWithoutControl("core: no core dumps", "some systems allow nobody any");
         symlink => Through("no attack: the same file by another name");
         direct => Stopped("direct: EACCES");
     }

@@ -19,7 +19,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Signal, chdir, getpid, set_dumpable_behavior, set_parent_process_death_signal, setpgid, setsid,
+    DumpableBehavior, Resource, Rlimit, Signal, chdir, getpid, set_dumpable_behavior, set_parent_process_death_signal,
+    setpgid, setrlimit, setsid,
 };
 use rustix::thread::CapabilitySet;
 
@@ -29,7 +30,7 @@ use super::namespaces::{self, Privilege};
 use super::plan::{Command, Plan, StartDir};
 use super::privileges;
 use super::proc;
-use super::seccomp::Filters;
+use super::seccomp::{Filters, Tracing};
 use super::sys::{self, Disposition, Fork, Lineage, SignalSet};
 use super::terminal::Terminal;
 use super::tree::Tree;
@@ -101,7 +102,7 @@ fn try_init(inherited: &Inherited<'_>, tree: &Tree) -> Result<(), SetupError> {
     setsid().step("start a session")?;
     // Children whose parents are gone are reaped by the kernel.
     sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
-    proc::mount(tree)?;
+    proc::mount(tree, inherited.plan.tracing)?;
     tree.enter()?;
     privileges::drop_all_but(CapabilitySet::empty())?;
     inherited.filters.apply()?;
@@ -153,6 +154,10 @@ fn try_workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> Result<(), SetupE
     sys::set_disposition(libc::SIGPIPE, Disposition::Default);
     inherited.signals.set();
     sys::close_on_exec_from(3).step("close inherited descriptors")?;
+    if inherited.plan.tracing == Tracing::Refused {
+        // A core dump would show the memory of who holds a role to whoever made it crash.
+        setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).step("turn core dumps off")?;
+    }
     privileges::drop_all_but(inherited.plan.keep)?;
     inherited.filters.apply()
 }

@@ -11,6 +11,7 @@ use rustix::mount::{
 };
 
 use super::error::{SetupError, Step};
+use super::seccomp::Tracing;
 use super::sys::{self, MountAttrs, Reach};
 use super::tree::{Tree, attach, host_entry};
 
@@ -23,7 +24,7 @@ const EMPTY: [&str; 8] =
     ["kcore", "kpagecount", "kpageflags", "kpagecgroup", "keys", "key-users", "timer_list", "slabinfo"];
 
 /// Mounts /proc in `tree`, where it has such a directory. The caller lives in the pid namespace that /proc is to show.
-pub(super) fn mount(tree: &Tree) -> Result<(), SetupError> {
+pub(super) fn mount(tree: &Tree, tracing: Tracing) -> Result<(), SetupError> {
     let Some(place) = tree.directory(Path::new("/proc"))? else { return Ok(()) };
     let proc = new_proc().map_err(|error| {
         // mount_too_revealing() in the kernel: a process in a user namespace may not see more of /proc than outside.
@@ -38,6 +39,10 @@ pub(super) fn mount(tree: &Tree) -> Result<(), SetupError> {
     }
     for name in EMPTY {
         cover(tree, name, Cover::Empty)?;
+    }
+    if tracing == Tracing::Refused {
+        // Writing to /proc/PID/mem is tracing without a system call of its own that a filter could refuse.
+        sys::set_mount_attrs(&proc, MountAttrs::READ_ONLY, Reach::This).step("make /proc read-only")?;
     }
     Ok(())
 }
