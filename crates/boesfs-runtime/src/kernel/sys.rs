@@ -262,12 +262,21 @@ fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
     unsafe { bpf("load program", PROG_LOAD, &mut attr).map(|fd| owned(fd)) }
 }
 
+/// Why the verifier stopped: what it says first after the last instruction that it looked at. Newer kernels follow
+/// this up with a report in several paragraphs.
+fn reason(log: &str) -> Option<&str> {
+    let said = |line: &&str| !line.is_empty() && !line.starts_with("processed ");
+    let instruction = |line: &&str| line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
+    let last = log.lines().collect::<Vec<_>>();
+    let after = last.iter().rposition(|line| instruction(line)).map_or(&last[..0], |index| &last[index + 1..]);
+    after.iter().copied().find(said).or_else(|| last.iter().copied().rfind(said))
+}
+
 /// What a verifier's log says of a refusal.
 fn refused(log: &[u8], what: &'static str, source: io::Error) -> KernelError {
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..end]).into_owned();
-    let said = |line: &&str| !line.is_empty() && !line.starts_with("processed ");
-    match log.lines().rev().find(said) {
+    match reason(&log) {
         None => KernelError::System { what, source },
         Some(reason) => KernelError::Refused {
             reason: reason.to_owned(),
