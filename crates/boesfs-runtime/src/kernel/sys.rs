@@ -268,7 +268,7 @@ fn reason(log: &str) -> Option<&str> {
     let said = |line: &&str| !line.is_empty() && !line.starts_with("processed ");
     let instruction = |line: &&str| line.split_once(": ").is_some_and(|(number, _)| number.parse::<u32>().is_ok());
     let last = log.lines().collect::<Vec<_>>();
-    let after = last.iter().rposition(|line| instruction(line)).map_or(&last[..0], |index| &last[index + 1..]);
+    let after = last.iter().rposition(instruction).map_or(&last[..0], |index| &last[index + 1..]);
     after.iter().copied().find(said).or_else(|| last.iter().copied().rfind(said))
 }
 
