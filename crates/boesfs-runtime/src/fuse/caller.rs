@@ -139,6 +139,14 @@ pub(super) fn kill(proc: &OwnedFd, pid: u32) -> Result<(), Errno> {
     if pid == 0 {
         return Err(Errno::SRCH);
     }
+    match kill_by_descriptor(proc, pid) {
+        // The mount's users can use up this process's descriptors, but not live on by it.
+        Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => kill_by_number(proc, pid),
+        result => result,
+    }
+}
+
+fn kill_by_descriptor(proc: &OwnedFd, pid: u32) -> Result<(), Errno> {
     let status = read_proc(proc, pid, "status")?;
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Tgid:"));
     let leader = line.and_then(|text| std::str::from_utf8(text).ok()).ok_or(Errno::SRCH)?.trim();
@@ -150,6 +158,17 @@ pub(super) fn kill(proc: &OwnedFd, pid: u32) -> Result<(), Errno> {
         Mode::empty(),
     )?;
     sys::signal_process(process.as_fd(), libc::SIGKILL)
+}
+
+/// Kills without opening anything, if `proc` shows the PID namespace that this process lives in: a thread's number stands
+/// for its process (kill(2) finds any thread).
+fn kill_by_number(proc: &OwnedFd, pid: u32) -> Result<(), Errno> {
+    let own = rustix::fs::readlinkat(proc, "self", Vec::new())?;
+    if own.as_bytes() != rustix::process::getpid().as_raw_nonzero().to_string().as_bytes() {
+        return Err(Errno::SRCH);
+    }
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)?;
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)
 }
 
 /// The ids this process has when it acts for itself.
@@ -235,5 +254,25 @@ impl FdPath {
     pub(super) fn to_c(&self) -> CString {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(0);
         CString::new(&self.0[..end]).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    use super::*;
+
+    fn directory(path: &str) -> OwnedFd {
+        rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).expect(path)
+    }
+
+    #[test]
+    fn kills_without_descriptors() {
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep");
+        assert_eq!(kill_by_number(&directory("/"), child.id()), Err(Errno::NOENT), "not a /proc");
+        assert_eq!(kill_by_number(&directory("/proc"), child.id()), Ok(()));
+        assert_eq!(child.wait().expect("wait").signal(), Some(libc::SIGKILL));
     }
 }
