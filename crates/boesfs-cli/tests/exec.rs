@@ -347,6 +347,17 @@ fn a_hook_that_cannot_tell_refuses() {
 }
 
 #[test]
+fn a_refusal_where_the_sandbox_makes_its_own_is_not_run() {
+    let site = Site::new();
+    let policy = format!("{POLICY}deny read on \"/proc/cpuinfo\";\n");
+    fs::write(site.at("p.bfs"), policy).expect("write");
+    let output = site.run(Who::Root, &[], &["true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert!(err(&output).contains("p.bfs:11: the fuse hook is not asked below"), "{}", err(&output));
+    assert_eq!(site.run(Who::Root, &["--best-effort"], &["true"]).status.code(), Some(0));
+}
+
+#[test]
 fn doctor_tells_the_truth() {
     let output = Command::new(env!("CARGO_BIN_EXE_boesfs")).args(["doctor", "--format", "json"]).output().expect("run");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -1,6 +1,7 @@
 //! What an object says of itself besides its programs and tables: section `boesfs.manifest`.
 
 use boesfs_lang::ops::Ops;
+use boesfs_lang::pattern::{Component, Pattern};
 use boesfs_lang::policy::{Default, Effect, Policy, Record, Rule, RuleId};
 use boesfs_lang::subjects::Subjects;
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,20 @@ pub struct RuleInfo {
     pub named: Ops,
     /// Whether it has a condition.
     pub conditional: bool,
+    /// Whether one of its patterns begins with a directory of [`MADE_ANEW`].
+    pub made_anew: bool,
+}
+
+/// Directories of `/` that a sandbox makes anew: hooks that guard the host's tree do not see what is asked of these.
+pub const MADE_ANEW: [&str; 3] = ["dev", "proc", "sys"];
+
+/// Whether a pattern of `rule` begins with a directory of [`MADE_ANEW`].
+fn made_anew(rule: &Rule) -> bool {
+    let begins = |pattern: &Pattern| match pattern.components.first() {
+        Some(Component::Literal(name)) => MADE_ANEW.iter().any(|made| made.as_bytes() == name),
+        _ => false,
+    };
+    rule.patterns.iter().any(begins)
 }
 
 /// Sizes of the automaton, for `stats` and the limits.
@@ -94,6 +109,7 @@ impl Manifest {
             ops: rule.ops,
             named: rule.named,
             conditional: rule.when.is_some(),
+            made_anew: made_anew(rule),
         };
         Manifest {
             format: FORMAT,

@@ -266,16 +266,12 @@ fn refuse_losses(args: &ExecArgs, hook: Hook, manifest: &Manifest) -> Result<()>
     let losses = hook.losses(manifest);
     for loss in &losses {
         let (file, line) = manifest.place(loss.rule).unwrap_or(("?", 0));
-        let (op, leader) = (loss.op, loss.leader);
-        eprintln!("boesfs: {file}:{line}: the {hook} hook cannot tell `{op}` from `{leader}`: {}", loss.why);
+        eprintln!("boesfs: {file}:{line}: the {hook} hook {}: {}", loss.what, loss.what.help());
     }
     if losses.is_empty() || args.best_effort {
         return Ok(());
     }
-    bail!(
-        "the {hook} hook cannot enforce {} as written (name both operations in one rule, or run with --best-effort)",
-        args.policy.display()
-    );
+    bail!("the {hook} hook cannot enforce {} as written", args.policy.display());
 }
 
 /// The classes that can occur: one, where roles were given.

@@ -121,10 +121,10 @@ fn losses(policy: &Policy, manifest: &Manifest, demands: &Demands) -> Vec<Diagno
     });
     losses
         .map(|(hook, loss)| {
-            let message = format!("the hook {hook} cannot tell `{}` from `{}`", loss.op, loss.leader);
+            let message = format!("the {hook} hook {}", loss.what);
             let diagnostic = Diagnostic::error(Code::NotEnforceable, message)
-                .at(policy.rule(loss.rule).span, format!("names `{}` apart", loss.op))
-                .help(format!("{}; name `{}` too, or give --best-effort", loss.why, loss.leader));
+                .at(policy.rule(loss.rule).span, "not enforced as written")
+                .help(loss.what.help());
             Diagnostic { severity, ..diagnostic }
         })
         .collect()
