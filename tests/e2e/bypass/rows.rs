@@ -166,7 +166,7 @@ attacks! {
         inherited_directory => Stopped("openat: EBADF");
         stdin => Through("what the caller gives as standard input is the caller's to give");
         stdin_directory => NeverStarted("a directory as standard input would be a way out: boesfs does not start with one");
-        stdin_reopened => Through("what the caller gives can be opened anew, with all that its mode grants");
+        stdin_reopened => Stopped("open: EACCES");
         o_path_upgrade => Stopped("open: EACCES");
         base => Stopped("openat: EACCES");
         fchdir => Stopped("open: EACCES");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::site::repository;
 
@@ -13,8 +14,10 @@ pub(crate) fn program(name: &str) -> PathBuf {
     if built.exists() && Some(modified(&built)) > newest {
         return built;
     }
-    // Tests run side by side, each in a process of its own: the program must appear whole.
-    let partial = built.with_extension(std::process::id().to_string());
+    // Tests run side by side, as processes or threads: the program must appear whole.
+    static BUILDS: AtomicU32 = AtomicU32::new(0);
+    let build = BUILDS.fetch_add(1, Ordering::Relaxed);
+    let partial = built.with_extension(format!("{}-{build}", std::process::id()));
     let status = Command::new("gcc")
         .args(["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"])
         .args([&partial, &source])

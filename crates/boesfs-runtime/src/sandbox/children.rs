@@ -34,7 +34,7 @@ use super::seccomp::{Filters, Tracing};
 use super::sys::{self, Disposition, Fork, Lineage, SignalSet};
 use super::terminal::Terminal;
 use super::tree::Tree;
-use super::{dev, find};
+use super::{dev, find, handed};
 
 /// What the children inherit from the agent.
 pub(super) struct Inherited<'a> {
@@ -159,6 +159,7 @@ fn try_workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> Result<(), SetupE
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).step("turn core dumps off")?;
     }
     privileges::drop_all_but(inherited.plan.keep)?;
+    handed::confine()?;
     inherited.filters.apply()
 }
 

@@ -13,6 +13,7 @@ mod children;
 mod dev;
 mod error;
 mod find;
+mod handed;
 mod namespaces;
 pub mod plan;
 pub mod privileges;
