@@ -83,8 +83,11 @@ fn jobs(big: &'static str) -> Result<Vec<Job>> {
     let unpack = |tar: &Path| -> Prepare {
         let tar = tar.to_string_lossy().into_owned();
         Box::new(move |tree| {
-            shell::output(&mut command("tar", &["xf", &tar, "-C", &tree.to_string_lossy(), "--strip-components=1"]))
-                .map(drop)
+            shell::output(&mut command(
+                "tar",
+                &["xf", &tar, "--no-same-owner", "-C", &tree.to_string_lossy(), "--strip-components=1"],
+            ))
+            .map(drop)
         })
     };
     let copy = |from: &Path, to: &'static str| -> Prepare {
@@ -102,7 +105,7 @@ fn jobs(big: &'static str) -> Result<Vec<Job>> {
     };
     let job = |title: String, prepare, script| Job { title, prepare, script };
     Ok(vec![
-        job(format!("untar {big}"), copy(&big_tar, "big.tar"), "tar xf big.tar"),
+        job(format!("untar {big}"), copy(&big_tar, "big.tar"), "tar xf big.tar --no-same-owner"),
         job(format!("tar {big}"), unpack(&big_tar), "tar cf - . | cat > /dev/null"),
         job(format!("find {big}"), unpack(&big_tar), "find . -newer . -o -size +1M > /dev/null"),
         job(format!("grep -r {big}"), unpack(&big_tar), "grep -r no_such_word_anywhere . || true"),
@@ -119,7 +122,7 @@ fn jobs(big: &'static str) -> Result<Vec<Job>> {
             "pip install flask requests".into(),
             copy(&wheels, "wheels"),
             "/usr/bin/python3 -m pip install --quiet --no-index --no-cache-dir --disable-pip-version-check --find-links wheels \
-             --target site flask requests 2> /dev/null",
+             --target site flask requests",
         ),
     ])
 }
