@@ -11,6 +11,9 @@ use crate::shell::{self, cargo, command};
 /// Versions from crates.io.
 const TOOLS: [(&str, &str); 2] = [("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
 
+/// What the suites do as root.
+const CAPABILITIES: &str = "chown,dac_override,dac_read_search,fowner,fsetid,kill,setgid,setuid,mknod";
+
 /// Options of `cargo xtask suites`.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -47,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let config = arena.dir.join("pjdfstest.toml");
         std::fs::write(
             &config,
-            "[features]\n[settings]\nnaptime = 0.01\nallow_remount = false\n[dummy_auth]\nentries = [[\"nobody\", \"nogroup\"], [\"daemon\", \"daemon\"], [\"bin\", \"bin\"]]\n",
+            "[features]\nposix_fallocate = {}\nrename_ctime = {}\nutime_now = {}\nutimensat = {}\n[settings]\nnaptime = 0.01\nallow_remount = false\n[dummy_auth]\nentries = [[\"nobody\", \"nogroup\"], [\"daemon\", \"daemon\"], [\"bin\", \"bin\"]]\n",
         )?;
         let words = [
             tool.to_string_lossy().into_owned(),
@@ -109,11 +112,16 @@ impl Arena {
             let boesfs = shell::target().join("release/boesfs");
             all.extend([boesfs.to_string_lossy().into_owned(), "exec".into()]);
             all.extend(["--hook", "fuse", "--no-native"].map(str::to_owned));
+            if shell::is_root() {
+                // The suites change users and owners.
+                all.extend(["--cap".into(), CAPABILITIES.into()]);
+            }
             all.extend([self.dir.join("open.bfs").to_string_lossy().into_owned(), "--".into()]);
         }
         all.extend_from_slice(words);
         let words: Vec<&str> = all.iter().map(String::as_str).collect();
-        shell::run(command(words[0], &words[1..]).current_dir(&self.dir))
+        let mut command = command(words[0], &words[1..]);
+        shell::run(command.current_dir(&self.dir).env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"))
     }
 }
 
