@@ -322,6 +322,24 @@ fn the_audit_stream_cannot_be_forged_or_reached() {
     assert!(err(&output).contains("put the audit stream elsewhere"), "{}", err(&output));
 }
 
+/// Init changes the root of the processes that there are, while another is being forked: many starts at a time.
+#[test]
+fn no_command_starts_in_the_tree_of_the_host() {
+    let site = Site::new();
+    let outside = tempfile::NamedTempFile::new_in("/root").expect("make a file that the policy denies");
+    let script = format!("test -e {} && echo out; echo end", outside.path().display());
+    std::thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                for _ in 0..60 {
+                    let output = site.run(Who::Root, &["-q"], &["sh", "-c", &script]);
+                    assert_eq!(out(&output), "end\n", "{}", err(&output));
+                }
+            });
+        }
+    });
+}
+
 #[test]
 fn native_zones() {
     let site = Site::new();

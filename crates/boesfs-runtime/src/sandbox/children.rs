@@ -72,7 +72,7 @@ fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
     tell(inherited.channel, &Report::Init(init))?;
     drop(done);
     let workload = match sys::fork(Lineage::Sibling).step("start the command's process")? {
-        Fork::Child => workload(inherited, &ready),
+        Fork::Child => workload(inherited, &tree, &ready),
         Fork::Parent(pid) => pid,
     };
     tell(inherited.channel, &Report::Workload(workload))
@@ -111,9 +111,9 @@ fn try_init(inherited: &Inherited<'_>, tree: &Tree) -> Result<(), SetupError> {
 }
 
 /// The workload's process, until it becomes the command.
-fn workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> ! {
+fn workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> ! {
     let command = &inherited.plan.command;
-    let status = match try_workload(inherited, ready) {
+    let status = match try_workload(inherited, tree, ready) {
         Ok(()) => {
             let error = execute(command);
             let errno = error.raw_os_error().unwrap_or(libc::EIO);
@@ -128,7 +128,7 @@ fn workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> ! {
     sys::exit(status)
 }
 
-fn try_workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> Result<(), SetupError> {
+fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Result<(), SetupError> {
     die_with_the_agent(inherited.channel)?;
     // Its own process group: kill(0, ...) in the sandbox does not reach the agent, nor whoever started it.
     setpgid(None, None).step("start a process group")?;
@@ -136,8 +136,8 @@ fn try_workload(inherited: &Inherited<'_>, ready: &OwnedFd) -> Result<(), SetupE
     if rustix::io::read(ready, &mut [0u8; 1]).step("wait for the sandbox")? != 1 {
         return Err(SetupError::new("wait for the sandbox", io::Error::from(io::ErrorKind::BrokenPipe)));
     }
-    // First away from the old tree, of which the current directory still is.
-    chdir("/").step("enter the sandbox")?;
+    // Not left to the change of the root by init, which may have missed this process.
+    tree.enter_after()?;
     let command = &inherited.plan.command;
     match &command.dir {
         StartDir::Named(dir) => {

@@ -16,7 +16,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
-use rustix::process::{chdir, fchdir, getegid, geteuid, pivot_root};
+use rustix::process::{chdir, chroot, fchdir, getegid, geteuid, pivot_root};
 
 use super::error::{SetupError, Step};
 use super::plan::{Plan, Root, Sys};
@@ -86,6 +86,16 @@ impl Tree {
         // With "." twice, the old root ends up on top of the new one (pivot_root(2), NOTES), and is taken away from there.
         pivot_root(".", ".").step("change the root directory")?;
         unmount(".", UnmountFlags::DETACH).step("detach the host's tree")?;
+        chdir("/").step("enter the new root directory")
+    }
+
+    /// Makes the tree the root of the calling process, whatever it was.
+    ///
+    /// pivot_root(2) changes the root of the processes that it finds. One that is being forked meanwhile it may miss: that one
+    /// would go on in the host's tree.
+    pub(super) fn enter_after(&self) -> Result<(), SetupError> {
+        fchdir(&self.root).step("enter the new tree")?;
+        chroot(".").step("make the new tree the root")?;
         chdir("/").step("enter the new root directory")
     }
 
