@@ -67,8 +67,10 @@ def memory():
         # It runs once it has started, not before: until then its memory is this program's.
         while os.path.basename(os.readlink(f"/proc/{holder.pid}/exe")) != "keeper":
             pass
-        with open(f"/proc/{holder.pid}/maps") as maps:
-            start = next(int(line.split("-")[0], 16) for line in maps if " r-xp " in line)
+        start = None
+        while start is None:
+            with open(f"/proc/{holder.pid}/maps") as maps:
+                start = next((int(line.split("-")[0], 16) for line in maps if " r-xp " in line), None)
         memory = os.open(f"/proc/{holder.pid}/mem", os.O_RDWR)
         os.pwrite(memory, os.pread(memory, 1, start), start)
     finally:

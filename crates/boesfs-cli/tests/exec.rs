@@ -238,8 +238,9 @@ fn when_the_agent_dies_so_does_everything() {
         let mut child = site.exec(who, &[], &["sh", "-c", script, &mark]).spawn().expect("run");
         wait_for(|| site.at("work/ready").exists());
         let agent = agent_below(child.id());
+        // Read name by name while processes come and go: complete once it holds init and both sleepers.
+        wait_for(|| descendants(agent).len() >= 3);
         let all = descendants(agent);
-        assert!(all.len() >= 3, "{all:?}");
         kill("-KILL", agent);
         child.wait().expect("wait");
         wait_for(|| all.iter().all(|pid| !alive(*pid)));
