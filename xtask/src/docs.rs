@@ -63,6 +63,7 @@ fn operations() -> String {
         let fuse = match info.fuse {
             Mediation::Asked(place) => format!("asks at {place}"),
             Mediation::Follows(op, why) => format!("follows `{op}`: {why}"),
+            Mediation::Unseen(why) => format!("does not see it: {why}"),
         };
         let _ = writeln!(page, "| `{}` | {} | {} | {fuse} |", info.name, info.about, args.join(", "));
     }

@@ -2,4 +2,5 @@
 
 pub mod cmd;
 pub mod compiler;
+pub mod hooks;
 pub mod load;

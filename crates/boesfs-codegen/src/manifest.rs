@@ -1,5 +1,6 @@
 //! What an object says of itself besides its programs and tables: section `boesfs.manifest`.
 
+use boesfs_lang::cond::{ArgSet, Cond};
 use boesfs_lang::ops::Ops;
 use boesfs_lang::pattern::{Component, Pattern};
 use boesfs_lang::policy::{Default, Effect, Policy, Record, Rule, RuleId};
@@ -54,6 +55,8 @@ pub struct RuleInfo {
     pub named: Ops,
     /// Whether it has a condition.
     pub conditional: bool,
+    /// The arguments that the condition speaks of.
+    pub args: ArgSet,
     /// Whether one of its patterns begins with a directory of [`MADE_ANEW`].
     pub made_anew: bool,
 }
@@ -109,6 +112,7 @@ impl Manifest {
             ops: rule.ops,
             named: rule.named,
             conditional: rule.when.is_some(),
+            args: rule.when.as_ref().map(Cond::args).unwrap_or_default(),
             made_anew: made_anew(rule),
         };
         Manifest {

@@ -56,6 +56,12 @@ impl Arg {
     }
 }
 
+impl fmt::Display for Arg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// The arguments of one request, by [`Arg`] number. Those that the operation does not carry are 0.
 ///
 /// This is also their layout in memory for BPF programs: eight little-endian `u64`.
@@ -141,7 +147,36 @@ pub enum Cond {
     Any(Vec<Cond>),
 }
 
+/// A set of arguments: bit *i* is the argument with number *i*.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ArgSet(pub u8);
+
+impl ArgSet {
+    /// Whether `arg` is in the set.
+    #[must_use]
+    pub const fn contains(self, arg: Arg) -> bool {
+        self.0 >> arg as u8 & 1 == 1
+    }
+}
+
+impl std::ops::BitOr for ArgSet {
+    type Output = ArgSet;
+    fn bitor(self, other: ArgSet) -> ArgSet {
+        ArgSet(self.0 | other.0)
+    }
+}
+
 impl Term {
+    /// The arguments it speaks of.
+    #[must_use]
+    pub fn args(&self) -> ArgSet {
+        match self {
+            Term::Int(_) => ArgSet::default(),
+            Term::Arg(arg) => ArgSet(1 << *arg as u8),
+            Term::And(a, b) => a.args() | b.args(),
+        }
+    }
+
     /// Its value for a request's arguments.
     #[must_use]
     pub fn value(&self, args: &Args) -> u64 {
@@ -154,6 +189,18 @@ impl Term {
 }
 
 impl Cond {
+    /// The arguments it speaks of.
+    #[must_use]
+    pub fn args(&self) -> ArgSet {
+        match self {
+            Cond::Cmp(_, a, b) => a.args() | b.args(),
+            Cond::Not(cond) => cond.args(),
+            Cond::All(conds) | Cond::Any(conds) => {
+                conds.iter().map(Cond::args).fold(ArgSet::default(), std::ops::BitOr::bitor)
+            }
+        }
+    }
+
     /// Whether it holds for a request's arguments.
     #[must_use]
     pub fn holds(&self, args: &Args) -> bool {

@@ -52,6 +52,8 @@ pub enum Mediation {
     /// The hook cannot see the operation by itself: it follows the verdict on another one.
     /// A policy that names such an operation apart is refused by the hook.
     Follows(Op, &'static str),
+    /// The hook cannot see the operation at all. A policy that refuses it anywhere is refused by the hook.
+    Unseen(&'static str),
 }
 
 /// One row of the operation table.
@@ -67,6 +69,12 @@ pub struct OpInfo {
     pub args: &'static [Arg],
     /// How the FUSE hook mediates it.
     pub fuse: Mediation,
+    /// How the BPF LSM hook mediates it.
+    pub lsm: Mediation,
+    /// How the kernel module mediates it.
+    pub kmod: Mediation,
+    /// Arguments of `args` that the BPF LSM hook does not learn: a rule with a condition on one is refused by it.
+    pub lsm_unseen: &'static [Arg],
 }
 
 /// The number of operations.
@@ -75,40 +83,99 @@ pub const COUNT: usize = 27;
 use Arg::{Flags, Length, Mode, Offset, Size};
 use Mediation::{Asked, Follows};
 
-const fn row(op: Op, name: &'static str, about: &'static str, args: &'static [Arg], fuse: Mediation) -> OpInfo {
-    OpInfo { op, name, about, args, fuse }
+/// A row whose operation every hook asks for: where FUSE, BPF LSM and the module do so.
+const fn row(
+    op: Op,
+    name: &'static str,
+    about: &'static str,
+    args: &'static [Arg],
+    asked: [&'static str; 3],
+) -> OpInfo {
+    let [fuse, lsm, kmod] = asked;
+    OpInfo { op, name, about, args, fuse: Asked(fuse), lsm: Asked(lsm), kmod: Asked(kmod), lsm_unseen: &[] }
+}
+
+/// For the rows where a hook differs.
+impl OpInfo {
+    const fn fuse(self, fuse: Mediation) -> OpInfo {
+        OpInfo { fuse, ..self }
+    }
+
+    const fn kmod(self, kmod: Mediation) -> OpInfo {
+        OpInfo { kmod, ..self }
+    }
+
+    const fn lsm_unseen(self, lsm_unseen: &'static [Arg]) -> OpInfo {
+        OpInfo { lsm_unseen, ..self }
+    }
 }
 
 /// The operation table, by number.
 #[rustfmt::skip]
 pub const TABLE: [OpInfo; COUNT] = [
-    row(Op::Read, "read", "open a file for reading, and read from it", &[Flags, Size, Offset, Length], Asked("open; read where a condition concerns it")),
-    row(Op::Write, "write", "open a file for writing without O_APPEND, write to it, and allocate or punch its blocks", &[Flags, Size, Offset, Length], Asked("open, write, fallocate, copy_file_range")),
-    row(Op::Append, "append", "open a file with O_APPEND for writing, and write at its end", &[Flags, Size, Offset, Length], Asked("open, write")),
-    row(Op::Truncate, "truncate", "set a file's size, also by O_TRUNC", &[Flags, Size], Asked("open with O_TRUNC, setattr of the size")),
-    row(Op::Exec, "exec", "execute a file", &[Flags, Mode], Asked("open for execution")),
-    row(Op::Map, "map", "map a file into memory", &[Flags], Follows(Op::Read, "a descriptor open for reading can be mapped: the kernel does not ask")),
-    row(Op::List, "list", "open a directory and read its entries", &[Flags], Asked("opendir")),
-    row(Op::Stat, "stat", "read an object's attributes, ask whether it exists; walking through a directory is not an operation", &[], Asked("getattr, access; lookup for hide")),
-    row(Op::Readlink, "readlink", "read or follow a symbolic link", &[], Asked("readlink")),
-    row(Op::Create, "create", "make a regular file, also by open with O_CREAT and O_TMPFILE", &[Flags, Mode], Asked("create, tmpfile, mknod of a regular file")),
-    row(Op::Mkdir, "mkdir", "make a directory", &[Mode], Asked("mkdir")),
-    row(Op::Mknod, "mknod", "make a device, FIFO or socket", &[Mode], Asked("mknod")),
-    row(Op::Symlink, "symlink", "make a symbolic link", &[], Asked("symlink")),
-    row(Op::Link, "link", "give a file a second name: asked of the old name, besides create of the new", &[], Asked("link")),
-    row(Op::Unlink, "unlink", "remove a name that is not a directory's", &[], Asked("unlink; rename over an existing name")),
-    row(Op::Rmdir, "rmdir", "remove a directory", &[], Asked("rmdir; rename over an empty directory")),
-    row(Op::Rename, "rename", "move an object away from its name: asked of the old name, besides create of the new", &[Flags], Asked("rename")),
-    row(Op::Chmod, "chmod", "change the permission bits, also through an ACL", &[Mode], Asked("setattr, setxattr of an ACL")),
-    row(Op::Chown, "chown", "change the owner or group", &[], Asked("setattr")),
-    row(Op::Utimes, "utimes", "set the times", &[], Asked("setattr")),
-    row(Op::Getxattr, "getxattr", "read an extended attribute", &[Size], Asked("getxattr")),
-    row(Op::Setxattr, "setxattr", "set or remove an extended attribute", &[Flags, Size], Asked("setxattr, removexattr")),
-    row(Op::Listxattr, "listxattr", "list the names of extended attributes", &[Size], Asked("listxattr")),
-    row(Op::Lock, "lock", "take or test an advisory lock", &[Flags, Offset, Length], Asked("getlk, setlk, flock")),
-    row(Op::Ioctl, "ioctl", "send a device or file-system request", &[Flags], Asked("ioctl")),
-    row(Op::Statfs, "statfs", "read a file system's statistics", &[], Asked("statfs")),
-    row(Op::Watch, "watch", "watch an object for changes (inotify, fanotify)", &[], Follows(Op::Stat, "inotify watches below FUSE without a request")),
+    row(Op::Read, "read", "open a file for reading, and read from it", &[Flags, Size, Offset, Length],
+        ["open; read where a condition concerns it", "file_open", "open; read where a condition concerns it"])
+        .lsm_unseen(&[Offset, Length]),
+    row(Op::Write, "write", "open a file for writing without O_APPEND, write to it, and allocate or punch its blocks", &[Flags, Size, Offset, Length],
+        ["open, write, fallocate, copy_file_range", "file_open, file_permission of allocations", "open; write and fallocate where a condition concerns it"])
+        .lsm_unseen(&[Size, Offset, Length]),
+    row(Op::Append, "append", "open a file with O_APPEND for writing, and write at its end", &[Flags, Size, Offset, Length],
+        ["open, write", "file_open", "open; write where a condition concerns it"])
+        .lsm_unseen(&[Size, Offset, Length]),
+    row(Op::Truncate, "truncate", "set a file's size, also by O_TRUNC", &[Flags, Size],
+        ["open with O_TRUNC, setattr of the size", "path_truncate, file_truncate, file_open with O_TRUNC", "setattr of the size, open with O_TRUNC"]),
+    row(Op::Exec, "exec", "execute a file", &[Flags, Mode],
+        ["open for execution", "bprm_check_security", "open for execution"]),
+    row(Op::Map, "map", "map a file into memory", &[Flags],
+        ["", "mmap_file, file_mprotect", "mmap"])
+        .fuse(Follows(Op::Read, "a descriptor open for reading can be mapped: the kernel does not ask")),
+    row(Op::List, "list", "open a directory and read its entries", &[Flags],
+        ["opendir", "file_open of a directory", "open of a directory"]),
+    row(Op::Stat, "stat", "read an object's attributes, ask whether it exists; walking through a directory is not an operation", &[],
+        ["getattr, access; lookup for hide", "inode_getattr", "getattr, access; lookup for hide"]),
+    row(Op::Readlink, "readlink", "read or follow a symbolic link", &[],
+        ["readlink", "inode_readlink, inode_follow_link", "get_link"]),
+    row(Op::Create, "create", "make a regular file, also by open with O_CREAT and O_TMPFILE", &[Flags, Mode],
+        ["create, tmpfile, mknod of a regular file", "path_mknod of a regular file, file_open with O_TMPFILE", "create, tmpfile, mknod of a regular file"]),
+    row(Op::Mkdir, "mkdir", "make a directory", &[Mode],
+        ["mkdir", "path_mkdir", "mkdir"]),
+    row(Op::Mknod, "mknod", "make a device, FIFO or socket", &[Mode],
+        ["mknod", "path_mknod", "mknod"]),
+    row(Op::Symlink, "symlink", "make a symbolic link", &[],
+        ["symlink", "path_symlink", "symlink"]),
+    row(Op::Link, "link", "give a file a second name: asked of the old name, besides create of the new", &[],
+        ["link", "path_link", "link"]),
+    row(Op::Unlink, "unlink", "remove a name that is not a directory's", &[],
+        ["unlink; rename over an existing name", "path_unlink; path_rename over an existing name", "unlink; rename over an existing name"]),
+    row(Op::Rmdir, "rmdir", "remove a directory", &[],
+        ["rmdir; rename over an empty directory", "path_rmdir; path_rename over an empty directory", "rmdir; rename over an empty directory"]),
+    row(Op::Rename, "rename", "move an object away from its name: asked of the old name, besides create of the new", &[Flags],
+        ["rename", "path_rename", "rename"]),
+    row(Op::Chmod, "chmod", "change the permission bits, also through an ACL", &[Mode],
+        ["setattr, setxattr of an ACL", "path_chmod, inode_set_acl", "setattr, set_acl"]),
+    row(Op::Chown, "chown", "change the owner or group", &[],
+        ["setattr", "path_chown", "setattr"]),
+    row(Op::Utimes, "utimes", "set the times", &[],
+        ["setattr", "inode_setattr", "setattr"]),
+    row(Op::Getxattr, "getxattr", "read an extended attribute", &[Size],
+        ["getxattr", "inode_getxattr, inode_get_acl", "getxattr, get_acl"])
+        .lsm_unseen(&[Size]),
+    row(Op::Setxattr, "setxattr", "set or remove an extended attribute", &[Flags, Size],
+        ["setxattr, removexattr", "inode_setxattr, inode_removexattr", "setxattr, removexattr"]),
+    row(Op::Listxattr, "listxattr", "list the names of extended attributes", &[Size],
+        ["listxattr", "inode_listxattr", "listxattr"])
+        .lsm_unseen(&[Size]),
+    row(Op::Lock, "lock", "take or test an advisory lock", &[Flags, Offset, Length],
+        ["getlk, setlk, flock", "file_lock", "lock, flock, setlease"])
+        .lsm_unseen(&[Offset, Length]),
+    row(Op::Ioctl, "ioctl", "send a device or file-system request", &[Flags],
+        ["ioctl", "file_ioctl", "ioctl"]),
+    row(Op::Statfs, "statfs", "read a file system's statistics", &[],
+        ["statfs", "sb_statfs", "statfs"]),
+    row(Op::Watch, "watch", "watch an object for changes (inotify, fanotify)", &[],
+        ["", "path_notify", ""])
+        .fuse(Follows(Op::Stat, "inotify watches below FUSE without a request"))
+        .kmod(Follows(Op::Stat, "the kernel watches the inode, and asks only for the right to read")),
 ];
 
 impl Op {

@@ -11,29 +11,15 @@ use boesfs_runtime::hook::Hook;
 
 use super::progress::Progress;
 use super::{Failure, Format, Source, output, show};
+use crate::hooks;
 use crate::load::LoadError;
-
-/// A hook, by name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum HookName {
-    /// The FUSE file system.
-    Fuse,
-}
-
-impl From<HookName> for Hook {
-    fn from(name: HookName) -> Hook {
-        match name {
-            HookName::Fuse => Hook::Fuse,
-        }
-    }
-}
 
 /// What a policy must hold up to.
 #[derive(clap::Args, Debug)]
 pub struct Demands {
     /// Refuse rules that this hook cannot enforce as written.
-    #[arg(long, value_name = "HOOK")]
-    hook: Vec<HookName>,
+    #[arg(long, value_name = "HOOK", value_parser = hooks::named())]
+    hook: Vec<Hook>,
     /// Only warn of what a hook cannot enforce.
     #[arg(long, requires = "hook")]
     best_effort: bool,
@@ -115,16 +101,15 @@ fn build(source: &Source, demands: &Demands) -> Result<Vec<u8>, Failure> {
 /// What the hooks that are asked for cannot enforce.
 fn losses(policy: &Policy, manifest: &Manifest, demands: &Demands) -> Vec<Diagnostic> {
     let severity = if demands.best_effort { Severity::Warning } else { Severity::Error };
-    let losses = demands.hook.iter().flat_map(|name| {
-        let hook = Hook::from(*name);
-        hook.losses(manifest).into_iter().map(move |loss| (hook, loss))
-    });
+    let losses = demands.hook.iter().flat_map(|hook| hook.losses(manifest).into_iter().map(move |loss| (hook, loss)));
     losses
         .map(|(hook, loss)| {
             let message = format!("the {hook} hook {}", loss.what);
-            let diagnostic = Diagnostic::error(Code::NotEnforceable, message)
-                .at(policy.rule(loss.rule).span, "not enforced as written")
-                .help(loss.what.help());
+            let diagnostic = Diagnostic::error(Code::NotEnforceable, message).help(loss.what.help());
+            let diagnostic = match loss.rule {
+                Some(rule) => diagnostic.at(policy.rule(rule).span, "not enforced as written"),
+                None => diagnostic,
+            };
             Diagnostic { severity, ..diagnostic }
         })
         .collect()

@@ -1,0 +1,47 @@
+//! Which hook enforces the policy.
+
+use anyhow::{Result, bail};
+use boesfs_codegen::manifest::Manifest;
+use boesfs_runtime::hook::{Hook, Loss};
+
+use super::ExecArgs;
+use crate::hooks::Choice;
+
+/// The hook that was asked for, or the best one that this machine has and that enforces the policy as written.
+///
+/// # Errors
+/// It cannot enforce the policy, and `--best-effort` was not given; what is lost has been told.
+pub(super) fn hook(args: &ExecArgs, manifest: &Manifest) -> Result<Hook> {
+    let hook = match args.hook {
+        Choice::Named(hook) => hook,
+        Choice::Auto => best(manifest),
+    };
+    let losses = hook.losses(manifest);
+    tell(hook, &losses, manifest);
+    if !losses.is_empty() && !args.best_effort {
+        bail!("the {hook} hook cannot enforce {} as written", args.policy.display());
+    }
+    Ok(hook)
+}
+
+/// The first that is usable and exact; the one that works everywhere, if there is none.
+fn best(manifest: &Manifest) -> Hook {
+    let exact = |hook: &Hook| hook.losses(manifest).is_empty() && usable(*hook);
+    Hook::ALL.into_iter().find(exact).unwrap_or(Hook::Fuse)
+}
+
+/// Whether this machine has what the hook needs. FUSE says so itself when it mounts.
+fn usable(hook: Hook) -> bool {
+    match hook {
+        Hook::Fuse => true,
+        Hook::Kmod | Hook::Lsm => false,
+    }
+}
+
+fn tell(hook: Hook, losses: &[Loss], manifest: &Manifest) {
+    for loss in losses {
+        let place = loss.rule.and_then(|rule| manifest.place(rule));
+        let place = place.map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
+        eprintln!("boesfs: {place}: the {hook} hook {}: {}", loss.what, loss.what.help());
+    }
+}

@@ -1,0 +1,86 @@
+//! The FUSE hook: the agent serves the tree, and native zones stand in it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use boesfs_runtime::audit::Recorder;
+use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Session};
+use boesfs_runtime::hook::Hook;
+use boesfs_runtime::policy::LoadedPolicy;
+use boesfs_runtime::sandbox::plan::{Plan, Root};
+use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::{self, Ended, zones};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::thread::CapabilitySet;
+
+use super::{ExecArgs, finish, plan, recorder, tell};
+
+/// How long the kernel may keep names and attributes: a change made below the mount is seen within this time.
+const LIFETIME: Duration = Duration::from_secs(1);
+
+/// Runs the command under `policy`.
+pub(super) fn run(args: &ExecArgs, policy: LoadedPolicy, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
+    let zones = if args.no_native { Vec::new() } else { zones::find(policy.tables(), classes) };
+    let root = match zones.as_slice() {
+        [zone] if zone.path == Path::new("/") => Root::Native(zone.access),
+        _ => Root::Fuse(zones),
+    };
+    if args.verbose {
+        tell::setup(Hook::Fuse, policy.manifest(), classes, &root);
+    }
+    let plan = plan(args, policy.manifest(), root, keep)?;
+    let recorder = recorder(args, &policy, classes)?;
+    let ended = supervise(policy, &plan, classes, &recorder, args);
+    finish(args, recorder);
+    ended
+}
+
+fn supervise(
+    policy: LoadedPolicy,
+    plan: &Plan,
+    classes: &Classes,
+    recorder: &Recorder,
+    args: &ExecArgs,
+) -> Result<Ended> {
+    let directory = |path: &str| -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        open(path, flags, Mode::empty()).with_context(|| format!("cannot open {path}"))
+    };
+    let (root, proc) = (directory("/")?, directory("/proc")?);
+    let sink = Arc::new(recorder.clone());
+    let subjects = policy.manifest().subjects.clone();
+    let session = match (classes.list.as_slice(), classes.without) {
+        ([class], Unclassed::Impossible) => Session::Fixed(*class),
+        _ => Session::ByProcess,
+    };
+    // Without these capabilities, every process of the sandbox is of the agent's user and groups.
+    let changes_user = plan.keep.intersects(CapabilitySet::SETUID | CapabilitySet::SETGID);
+    let identity = if changes_user { Identity::Caller } else { Identity::Own };
+    let serve = move |device: OwnedFd| {
+        let policy = Arc::new(policy);
+        let config = Config {
+            root,
+            policy: Policy { checker: policy.clone(), rights: policy, subjects },
+            session,
+            identity,
+            sink,
+            proc,
+            seen_at: PathBuf::from("/"),
+            lifetime: LIFETIME,
+            passthrough: Passthrough::Auto,
+            threads: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+        };
+        let mount = Mount::serve(device, config).map_err(io::Error::other)?;
+        Ok(Box::new(mount) as Box<_>)
+    };
+    let mut note = |text: &str| {
+        if args.verbose {
+            eprintln!("boesfs: {text}");
+        }
+    };
+    Ok(sandbox::run(plan, Box::new(serve), &mut note)?)
+}
