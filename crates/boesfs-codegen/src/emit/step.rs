@@ -91,20 +91,21 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.alu(AluOp::Lsh, R::R4, 4);
     add_table(a, R::R4, R::R9, Table::Edges);
     a.note("e.state == state && e.length == length && names[e.name..] == name -> e.next");
-    // Before the comparison with e.length: where that is a constant to the verifier, the length becomes it, even one
-    // that it cannot have.
-    a.mov(R::R8, R::R3);
-    a.alu(AluOp::Add, R::R8, 7);
-    a.alu(AluOp::Rsh, R::R8, 3);
     a.load(Size::B4, R::R5, R::R4, 0);
     a.branch(Test::Ne, R::R5, R::R1, miss);
     a.load(Size::B4, R::R5, R::R4, 12);
-    a.branch(Test::Ne, R::R5, R::R3, miss);
+    // Not register against register: where the verifier knows e.length, it would give the length that value, also one
+    // that no name has, and then find the loops below endless.
+    a.alu(AluOp::Xor, R::R5, R::R3);
+    a.branch(Test::Ne, R::R5, 0, miss);
     a.load(Size::B4, R::R5, R::R4, 8);
     a.alu(AluOp::And, R::R5, facts.mask(Table::Names));
     a.alu(AluOp::Lsh, R::R5, 3);
     add_table(a, R::R5, R::R9, Table::Names);
     a.mov(R::R7, R::R2);
+    a.mov(R::R8, R::R3);
+    a.alu(AluOp::Add, R::R8, 7);
+    a.alu(AluOp::Rsh, R::R8, 3);
     // r1 collects the differences: one test after the loop, not one in each round.
     a.mov(R::R1, 0);
     a.store(Size::B8, R::R10, DEFAULT, R::R0);
