@@ -211,13 +211,19 @@ impl fuser::Filesystem for Hand {
 }
 
 /// A channel for each thread, so that they do not wait for one another.
+///
+/// Before Linux 6.2 only a device opened in the user namespace that mounted can become one (`fuse_dev_ioctl` in the kernel's
+/// `fs/fuse/dev.c`), and this process may be outside of it: the threads then take turns at the first device.
 fn channels(device: &OwnedFd, threads: usize) -> Result<Vec<OwnedFd>, FuseError> {
-    let failed = |errno: Errno| FuseError::System { what: "open another FUSE channel", source: errno.into() };
+    let what = "open another FUSE channel";
     let mut channels = Vec::new();
     for _ in 0..threads {
         let fresh = open_device()?;
-        sys::clone_channel(device.as_fd(), fresh.as_fd()).map_err(failed)?;
-        channels.push(fresh);
+        channels.push(match sys::clone_channel(device.as_fd(), fresh.as_fd()) {
+            Ok(()) => fresh,
+            Err(Errno::INVAL) => device.try_clone().map_err(|source| FuseError::System { what, source })?,
+            Err(errno) => return Err(FuseError::System { what, source: errno.into() }),
+        });
     }
     Ok(channels)
 }
