@@ -7,7 +7,7 @@ use boesfs_lang::ops::{Op, Ops};
 use boesfs_lang::pattern::{Component, Extent, Glob, GlobPart, Pattern};
 use boesfs_lang::policy::{Default, Effect, Policy, Record, Rule};
 use boesfs_lang::source::{SourceMap, Span};
-use boesfs_lang::subjects::{Class, Role, RoleId, Subjects};
+use boesfs_lang::subjects::{Assignment, Class, IdRange, Role, RoleId, Subjects};
 use proptest::prelude::*;
 
 use crate::tables::graph::read_only;
@@ -140,9 +140,20 @@ fn rules(roles: u32) -> impl Strategy<Value = Rule> {
         })
 }
 
-/// Up to three roles, each inheriting from some before it, and all classes they can make.
+/// The largest id that assignments speak of, and requests ask about.
+pub const LAST_ID: u32 = 9;
+
+/// To whom a role is given: a kind, the first and last id or the path, and the role.
+type Given = (u8, u32, u32, Vec<Vec<u8>>, prop::sample::Index);
+
+/// Up to three roles, each inheriting from some before it, who holds them, and all classes they can make; none with
+/// the first two, if these are separated.
 fn subjects() -> impl Strategy<Value = Subjects> {
-    prop::collection::vec(any::<u8>(), 0..4).prop_map(|inherits| {
+    let path = prop::collection::vec(names(), 1..4);
+    let given =
+        (0_u8..3, 0..=LAST_ID, prop_oneof![4 => 0..=LAST_ID, 1 => Just(u32::MAX)], path, any::<prop::sample::Index>());
+    let roles = prop::collection::vec(any::<u8>(), 0..4);
+    (roles, prop::collection::vec(given, 0..6), any::<bool>()).prop_map(|(inherits, given, separated)| {
         let mut subjects = Subjects::default();
         for (bits, i) in inherits.iter().zip(0_u32..) {
             let own: Vec<RoleId> = (0..i).filter(|j| bits >> j & 1 == 1).map(RoleId).collect();
@@ -157,9 +168,25 @@ fn subjects() -> impl Strategy<Value = Subjects> {
             .collect();
         classes.sort_unstable();
         classes.dedup();
+        if separated && count > 1 {
+            classes.retain(|class| !(class.roles.contains(&RoleId(0)) && class.roles.contains(&RoleId(1))));
+        }
         subjects.classes = classes;
+        if count > 0 {
+            given.into_iter().for_each(|given| assign(&mut subjects, given));
+        }
         subjects
     })
+}
+
+fn assign(subjects: &mut Subjects, (kind, a, b, path, role): Given) {
+    let roles = vec![RoleId(role.index(subjects.roles.len()) as u32)];
+    let range = IdRange { first: a.min(b), last: a.max(b) };
+    match kind {
+        0 => subjects.users.push(Assignment { subject: range, name: None, roles }),
+        1 => subjects.groups.push(Assignment { subject: range, name: None, roles }),
+        _ => subjects.exes.push(Assignment { subject: path, name: None, roles }),
+    }
 }
 
 /// A policy of up to `most` rules.

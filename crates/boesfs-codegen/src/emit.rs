@@ -1,6 +1,6 @@
 //! From packed tables to the checker programs.
 //!
-//! In: [`Packed`]. Out: a [`Program`] of the functions `boesfs_walk`, `step`, `check`, `decide`, `cond` and `walk`. Holds:
+//! In: [`Packed`]. Out: a [`Program`] of the functions `boesfs_walk`, `step`, `check`, `decide`, `cond`, `walk` and `subject`. Holds:
 //! its length depends on the conditions alone, never on the number of rules; each function but the first is verified by
 //! the kernel on its own, once; the programs use memory, one map lookup and the clock, nothing else.
 
@@ -10,6 +10,7 @@ mod check;
 mod cond;
 mod entry;
 mod step;
+mod subject;
 
 use boesfs_lang::policy::Policy;
 
@@ -85,6 +86,7 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     check::decide(&mut asm, facts);
     cond::cond(&mut asm, policy, &packed.conditions)?;
     entry::walk(&mut asm);
+    subject::subject(&mut asm, facts);
     Ok(asm.finish()?)
 }
 

@@ -28,6 +28,12 @@
 //!     d = links[c.base + shapes[c.shape][op]]
 //!     until decisions[d].cond holds: d = decisions[d].next          at most MAX_CHAIN times
 //!                              -> decisions[d].verdict
+//!
+//! subject(who):
+//!     c = class of who.uid in users                 each join: NOBODY where one is, or where the two have no class
+//!     for gid in who.gid, who.groups: c = joins[c * classes + class of gid in groups]
+//!     if who.exe - exe_root is in exes: c = joins[c * classes + exes[who.exe - exe_root]]
+//!                              -> c
 //! ```
 
 pub mod graph;
@@ -40,6 +46,9 @@ use boesfs_lang::policy::{Effect, Record, RuleId};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::Sizes;
+
+/// The class that is none: of whoever holds roles that may not be held together. No table has so many classes.
+pub const NOBODY: u32 = 0xffff;
 
 /// A state of the automaton: an index into [`Tables::states`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -106,6 +115,16 @@ pub struct CauseRef {
     pub base: u32,
 }
 
+/// The class of the ids from one on: 8 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(C)]
+pub struct IdClass {
+    /// The first id; the last one is before the next entry's.
+    pub first: u32,
+    /// Their class, or [`NOBODY`].
+    pub class: u32,
+}
+
 /// One decision: 16 bytes. Decision 0 refuses by the default, without a condition: what padding and damage lead to, and
 /// what every shape gives for the numbers that no operation has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,6 +181,16 @@ pub struct Tables {
     pub glob_outcome: Vec<u32>,
     /// `.rodata.gtargets`
     pub glob_targets: Vec<u32>,
+    /// `.rodata.users`: the classes of users, by their ids in order; the first entry begins at 0.
+    pub users: Vec<IdClass>,
+    /// `.rodata.groups`: the same for groups.
+    pub groups: Vec<IdClass>,
+    /// The state from which paths of executables are walked; 0: none enters a role.
+    pub exe_root: u32,
+    /// `.rodata.exes`: by state, from `exe_root` on, the class of the executable whose path ends there, or 0.
+    pub exes: Vec<u32>,
+    /// `.rodata.joins`: by two classes (the first times `classes` plus the second), the class with the roles of both, or [`NOBODY`].
+    pub joins: Vec<u16>,
 }
 
 /// What the automaton stage hands to the emitter: all that an object holds besides the manifest's texts.

@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 
 use boesfs_codegen::bpf::Place;
 use boesfs_codegen::emit::layout::{
-    ENTRY, MAX_REPEAT, Mode, NAME_BYTES, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context,
+    ENTRY, MAX_REPEAT, Mode, NAME_BYTES, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context, who,
 };
 use boesfs_codegen::object::PolicyObject;
-use boesfs_codegen::tables::{StateId, unpack_verdict};
+use boesfs_codegen::tables::{NOBODY, StateId, unpack_verdict};
 use boesfs_lang::cond::Args;
 use boesfs_lang::eval::{Cause, Verdict};
 use boesfs_lang::ops::Op;
@@ -72,6 +72,36 @@ pub struct Question<'a> {
     pub op: Op,
     /// Its arguments.
     pub args: Args,
+}
+
+/// Whose class is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// The supplementary groups.
+    pub groups: &'a [u32],
+    /// The state of the executable's path from the tables' `exe_root`; [`StateId::DEAD`], if it is not known.
+    pub exe: StateId,
+}
+
+impl Who<'_> {
+    /// As the function `subject` takes it.
+    #[must_use]
+    pub fn to_bytes(&self) -> [u8; who::BYTES] {
+        let mut bytes = [0; who::BYTES];
+        let mut put = |at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        put(who::UID, self.uid);
+        put(who::GID, self.gid);
+        put(who::EXE, self.exe.0);
+        put(who::COUNT, self.groups.len() as u32);
+        for (gid, i) in self.groups.iter().take(who::GROUPS_MAX).zip(0..) {
+            put(who::GROUPS + 4 * i, *gid);
+        }
+        bytes
+    }
 }
 
 /// The kernel's answer.
@@ -162,13 +192,34 @@ impl KernelChecker {
         }
         sys::test_run(&self.program, &mut ctx)?;
         drop(request);
-        let get = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| ctx[at + i]));
-        Ok(Answer {
-            state: StateId(get(context::STATE) as u32),
-            check: unpack_verdict(get(context::CHECK)),
-            decide: unpack_verdict(get(context::DECIDE)),
-            ns: get(context::NS),
-        })
+        Ok(answer(&ctx))
+    }
+
+    /// The class of a subject; `None`: it holds roles that may not be held together, or more groups than can be told.
+    ///
+    /// # Errors
+    /// The kernel does not run the program.
+    pub fn subject(&self, who: &Who<'_>) -> Result<Option<ClassId>, KernelError> {
+        let mut ctx = [0; context::BYTES];
+        ctx[context::REPEAT] = 1;
+        ctx[context::MODE] = Mode::Subject as u8;
+        let mut request = self.request.lock().unwrap_or_else(PoisonError::into_inner);
+        let (map, value) = &mut *request;
+        value[..who::BYTES].copy_from_slice(&who.to_bytes());
+        sys::update(map, value)?;
+        sys::test_run(&self.program, &mut ctx)?;
+        let class = answer(&ctx).state.0;
+        Ok((class != NOBODY).then_some(ClassId(class)))
+    }
+}
+
+fn answer(ctx: &[u8; context::BYTES]) -> Answer {
+    let get = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| ctx[at + i]));
+    Answer {
+        state: StateId(get(context::STATE) as u32),
+        check: unpack_verdict(get(context::CHECK)),
+        decide: unpack_verdict(get(context::DECIDE)),
+        ns: get(context::NS),
     }
 }
 

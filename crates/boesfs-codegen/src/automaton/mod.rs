@@ -7,6 +7,7 @@
 //! 3. `subset`: determinisation, with the ranks of the rules that cover a place
 //! 4. [`answers`]: what such a list of rules answers to each class and operation
 //! 5. `minimise`: equal states become one
+//! 6. [`exes`]: behind them, the paths of executables that enter roles
 //!
 //! Holds: for every path, class, operation and arguments, the answer of the state that the path leads to is that of
 //! [`boesfs_lang::eval::eval`], cause included. The same policy gives the same automaton.
@@ -14,6 +15,7 @@
 use boesfs_lang::policy::Policy;
 
 pub mod answers;
+pub mod exes;
 pub mod globs;
 pub mod limits;
 mod minimise;
@@ -23,6 +25,7 @@ mod subset;
 mod trie;
 
 use answers::Answers;
+use exes::Exes;
 use globs::{ByteClasses, ByteDfa, Globs};
 pub use limits::{Culprit, Limits, Resource, TooBig};
 use names::Interner;
@@ -68,6 +71,8 @@ pub struct Automaton {
     pub answers: Answers,
     /// The number of classes.
     pub classes: u32,
+    /// The paths of executables that enter roles.
+    pub exes: Exes,
 }
 
 /// Makes the automaton of `policy`.
@@ -75,11 +80,12 @@ pub struct Automaton {
 /// # Errors
 /// When it would exceed one of `limits`.
 pub fn lower(policy: &Policy, limits: &Limits) -> Result<Automaton, TooBig> {
-    let trie = trie::Trie::new(policy);
+    let mut trie = trie::Trie::new(policy);
     let mut globs = Globs::new(&trie.globs);
     let dfa = subset::determinise(policy, &trie, &mut globs, limits)?;
     let (answers, of_list) = answers::answer(policy, limits, &dfa.lists)?;
-    let minimal = minimise::minimise(&dfa, &globs.dfas, globs.classes.columns, &of_list);
+    let mut minimal = minimise::minimise(&dfa, &globs.dfas, globs.classes.columns, &of_list);
+    let exes = exes::append(&policy.subjects, &mut minimal.places, &mut minimal.literals, &mut trie.names);
     Ok(Automaton {
         places: minimal.places,
         literals: minimal.literals,
@@ -88,6 +94,7 @@ pub fn lower(policy: &Policy, limits: &Limits) -> Result<Automaton, TooBig> {
         byte_classes: globs.classes,
         answers,
         classes: policy.subjects.classes.len() as u32,
+        exes,
     })
 }
 

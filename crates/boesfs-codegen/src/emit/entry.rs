@@ -55,11 +55,12 @@ pub(super) fn boesfs_walk(a: &mut Assembler) {
     a.alu(AluOp::Add, R::R8, 1);
     a.helper(Helper::KtimeGetNs);
     a.store(Size::B8, R::R10, T0, R::R0);
-    let (step, check, empty, done) = (a.label(), a.label(), a.label(), a.label());
+    let (step, check, empty, subject, done) = (a.label(), a.label(), a.label(), a.label(), a.label());
     a.load(Size::B4, R::R1, R::R6, context::MODE as i16);
     a.branch(Test::Eq, R::R1, Mode::Step as i32, step);
     a.branch(Test::Eq, R::R1, Mode::Check as i32, check);
     a.branch(Test::Eq, R::R1, Mode::Empty as i32, empty);
+    a.branch(Test::Eq, R::R1, Mode::Subject as i32, subject);
 
     a.note("walk from the start, then check");
     let again = a.here();
@@ -93,6 +94,15 @@ pub(super) fn boesfs_walk(a: &mut Assembler) {
     a.store(Size::B8, R::R10, CHECK, R::R0);
     a.alu(AluOp::Sub, R::R8, 1);
     a.branch(Test::Gt, R::R8, 0, check);
+    a.jump(done);
+
+    a.note("the class of the subject in the request, as the state");
+    a.bind(subject);
+    a.mov(R::R1, R::R7);
+    a.call("subject");
+    a.mov(R::R9, R::R0);
+    a.alu(AluOp::Sub, R::R8, 1);
+    a.branch(Test::Gt, R::R8, 0, subject);
     a.jump(done);
 
     a.note("the loop of check, without the call");

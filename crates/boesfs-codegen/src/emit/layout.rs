@@ -9,7 +9,7 @@ pub const ENTRY_SECTION: &str = "syscall";
 /// The entry program.
 pub const ENTRY: &str = "boesfs_walk";
 /// The functions of `.text` that every object has, by name.
-pub const FUNCTIONS: [&str; 5] = ["step", "check", "decide", "cond", "walk"];
+pub const FUNCTIONS: [&str; 6] = ["step", "check", "decide", "cond", "walk", "subject"];
 /// The map that names are passed in: an array of one entry.
 pub const REQUEST_MAP: &str = "request";
 
@@ -39,6 +39,8 @@ pub enum Mode {
     Check = 2,
     /// What [`Mode::Check`] does besides the call: the cost of the loop.
     Empty = 3,
+    /// The class of the [`who`] at the start of the request map, as the state reached.
+    Subject = 4,
 }
 
 /// Offsets of the context of the entry program, in bytes.
@@ -71,6 +73,24 @@ pub mod context {
     pub const BYTES: usize = NS + 8;
 }
 
+/// Offsets in what `subject` takes, in bytes; all are `u32`.
+pub mod who {
+    /// The user.
+    pub const UID: usize = 0;
+    /// The group.
+    pub const GID: usize = 4;
+    /// The state that the executable's path leads to from the root of executables; 0: not known.
+    pub const EXE: usize = 8;
+    /// How many of the groups there are; more than [`GROUPS_MAX`] are nobody.
+    pub const COUNT: usize = 12;
+    /// The supplementary groups.
+    pub const GROUPS: usize = 16;
+    /// The most supplementary groups that can be told.
+    pub const GROUPS_MAX: usize = 32;
+    /// Bytes of it.
+    pub const BYTES: usize = GROUPS + 4 * GROUPS_MAX;
+}
+
 /// A table: one read-only section of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the field of Tables with that name")]
@@ -90,11 +110,15 @@ pub enum Table {
     GlobNext,
     GlobOutcome,
     GlobTargets,
+    Users,
+    Groups,
+    Exes,
+    Joins,
 }
 
 impl Table {
     /// Every table, in the order of the sections.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 18] = [
         Table::States,
         Table::Edges,
         Table::Displacements,
@@ -109,6 +133,10 @@ impl Table {
         Table::GlobNext,
         Table::GlobOutcome,
         Table::GlobTargets,
+        Table::Users,
+        Table::Groups,
+        Table::Exes,
+        Table::Joins,
     ];
 
     /// The section.
@@ -129,6 +157,10 @@ impl Table {
             Table::GlobNext => ".rodata.gnext",
             Table::GlobOutcome => ".rodata.gout",
             Table::GlobTargets => ".rodata.gtargets",
+            Table::Users => ".rodata.users",
+            Table::Groups => ".rodata.groups",
+            Table::Exes => ".rodata.exes",
+            Table::Joins => ".rodata.joins",
         }
     }
 
@@ -149,9 +181,9 @@ impl Table {
     pub const fn entry_bytes(self) -> usize {
         match self {
             Table::States | Table::Edges | Table::Decisions => 16,
-            Table::Names | Table::Rows | Table::Causes | Table::Globs => 8,
-            Table::Links | Table::GlobNext | Table::GlobOutcome | Table::GlobTargets => 4,
-            Table::Displacements => 2,
+            Table::Names | Table::Rows | Table::Causes | Table::Globs | Table::Users | Table::Groups => 8,
+            Table::Links | Table::GlobNext | Table::GlobOutcome | Table::GlobTargets | Table::Exes => 4,
+            Table::Displacements | Table::Joins => 2,
             Table::GlobClass => 1,
             Table::Shapes => 32,
         }
@@ -175,6 +207,10 @@ impl Table {
             Table::GlobNext => tables.glob_next.len(),
             Table::GlobOutcome => tables.glob_outcome.len(),
             Table::GlobTargets => tables.glob_targets.len(),
+            Table::Users => tables.users.len(),
+            Table::Groups => tables.groups.len(),
+            Table::Exes => tables.exes.len(),
+            Table::Joins => tables.joins.len(),
         };
         entries.max(1).next_power_of_two()
     }

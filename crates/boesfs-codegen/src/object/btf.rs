@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use boesfs_lang::cond::Arg;
 
 use crate::emit::layout::{
-    ENTRY, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context,
+    ENTRY, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context, who,
 };
 use crate::tables::Tables;
 
@@ -143,6 +143,16 @@ impl Btf {
             w.pointer(to)
         };
         let (name, args) = (const_pointer(&mut w, name), const_pointer(&mut w, args));
+        let groups = array(&mut w, u32, who::GROUPS_MAX);
+        let members = [
+            ("uid", u32, who::UID),
+            ("gid", u32, who::GID),
+            ("exe", u32, who::EXE),
+            ("count", u32, who::COUNT),
+            ("groups", groups, who::GROUPS),
+        ];
+        let who = w.structure("boesfs_who", who::BYTES, &members);
+        let who = const_pointer(&mut w, who);
         let (slots, ctx) = (const_pointer(&mut w, request), w.pointer(ctx));
         let question = [("state", u32), ("class", u32), ("op", u32), ("args", args)];
         let cond = [("number", u32), ("args", args)];
@@ -153,6 +163,7 @@ impl Btf {
             ("decide", w.function("decide", u64, &question)),
             ("cond", w.function("cond", u64, &cond)),
             ("walk", w.function("walk", u32, &[("state", u32), ("request", slots), ("count", u32)])),
+            ("subject", w.function("subject", u32, &[("who", who)])),
         ];
         let functions = functions.map(|(name, id)| (name.to_owned(), id)).into();
 
@@ -170,9 +181,10 @@ impl Btf {
                 Table::Shapes => (array(&mut w, u8, 32), 0),
                 Table::Names => (u64, NAMES_TAIL),
                 Table::Rows => (u64, 0),
-                Table::Displacements => (u16, 0),
+                Table::Displacements | Table::Joins => (u16, 0),
+                Table::Users | Table::Groups => (words(&mut w, "boesfs_ids", &["first", "class"], u32), 0),
                 Table::GlobClass => (u8, 0),
-                Table::Links | Table::GlobNext | Table::GlobOutcome | Table::GlobTargets => (u32, 0),
+                Table::Links | Table::GlobNext | Table::GlobOutcome | Table::GlobTargets | Table::Exes => (u32, 0),
             };
             let of = array(&mut w, of, entries + tail);
             let of = w.constant(of);

@@ -6,7 +6,7 @@
 //! 12  classes       u32       Tables::classes
 //! 16  seed          u64       Tables::seed
 //! 24  glob_shift    u32       Tables::glob_shift
-//! 28  zero          u32
+//! 28  exe_root      u32       Tables::exe_root
 //! 32  digest       32 bytes   SHA-256 of the whole file with this field zero
 //! 64  manifest                postcard
 //! ```
@@ -37,6 +37,7 @@ pub(super) fn encode(manifest: &Manifest, tables: &Tables) -> Result<Vec<u8>, po
     out.extend(tables.classes.to_le_bytes());
     out.extend(tables.seed.to_le_bytes());
     out.extend(tables.glob_shift.to_le_bytes());
+    out.extend(tables.exe_root.to_le_bytes());
     out.resize(HEADER_BYTES, 0);
     out.extend(postcard::to_stdvec(manifest)?);
     Ok(out)
@@ -63,7 +64,8 @@ pub(super) fn header(section: &[u8]) -> Result<(Tables, &[u8]), ReadError> {
         format => return Err(ReadError::Version { format }),
     }
     let seed = u64::from(u32_at(16)) | u64::from(u32_at(20)) << 32;
-    Ok((Tables { classes: u32_at(12), seed, glob_shift: u32_at(24), ..Tables::default() }, rest))
+    let (classes, glob_shift, exe_root) = (u32_at(12), u32_at(24), u32_at(28));
+    Ok((Tables { classes, seed, glob_shift, exe_root, ..Tables::default() }, rest))
 }
 
 /// The manifest in `bytes`.

@@ -1,7 +1,7 @@
 //! Tables as the bytes of their sections, and back.
 
 use crate::emit::layout::{NAMES_TAIL, Table};
-use crate::tables::{CauseRef, Decision, Edge, Globs, State, Tables};
+use crate::tables::{CauseRef, Decision, Edge, Globs, IdClass, State, Tables};
 
 /// The tables with every length a power of two, at least 1, as the sections have them.
 pub(super) fn padded(tables: &Tables) -> Tables {
@@ -23,6 +23,10 @@ pub(super) fn padded(tables: &Tables) -> Tables {
     pad(&mut out.glob_next, Table::GlobNext.entries(tables));
     pad(&mut out.glob_outcome, Table::GlobOutcome.entries(tables));
     pad(&mut out.glob_targets, Table::GlobTargets.entries(tables));
+    pad(&mut out.users, Table::Users.entries(tables));
+    pad(&mut out.groups, Table::Groups.entries(tables));
+    pad(&mut out.exes, Table::Exes.entries(tables));
+    pad(&mut out.joins, Table::Joins.entries(tables));
     out
 }
 
@@ -49,6 +53,10 @@ pub(super) fn encode(tables: &Tables, table: Table) -> Vec<u8> {
         Table::GlobNext => u32s(&tables.glob_next),
         Table::GlobOutcome => u32s(&tables.glob_outcome),
         Table::GlobTargets => u32s(&tables.glob_targets),
+        Table::Users => flat(&tables.users, |u| [u.first, u.class]),
+        Table::Groups => flat(&tables.groups, |g| [g.first, g.class]),
+        Table::Exes => u32s(&tables.exes),
+        Table::Joins => tables.joins.iter().flat_map(|w| w.to_le_bytes()).collect(),
     }
 }
 
@@ -96,6 +104,10 @@ pub(super) fn decode(tables: &mut Tables, table: Table, bytes: &[u8]) -> Option<
         Table::GlobNext => tables.glob_next = u32s(bytes),
         Table::GlobOutcome => tables.glob_outcome = u32s(bytes),
         Table::GlobTargets => tables.glob_targets = u32s(bytes),
+        Table::Users => tables.users = of(bytes, |[first, class]| IdClass { first, class }),
+        Table::Groups => tables.groups = of(bytes, |[first, class]| IdClass { first, class }),
+        Table::Exes => tables.exes = u32s(bytes),
+        Table::Joins => tables.joins = bytes.as_chunks().0.iter().map(|c| u16::from_le_bytes(*c)).collect(),
     }
     Some(())
 }

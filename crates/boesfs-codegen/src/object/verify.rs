@@ -5,7 +5,7 @@ use boesfs_lang::ops;
 use crate::emit::MAX_ENTRIES;
 use crate::emit::layout::Table;
 use crate::manifest::Manifest;
-use crate::tables::{CauseRef, Decision, HAS_LITERALS, MAX_CHAIN, State, StateId, Tables, hash, verdict_bits};
+use crate::tables::{CauseRef, Decision, HAS_LITERALS, MAX_CHAIN, NOBODY, State, StateId, Tables, hash, verdict_bits};
 
 /// A table breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub struct TableError {
 
 /// Checks padded tables.
 pub(super) fn verify(tables: &Tables, manifest: &Manifest) -> Result<(), TableError> {
-    let checks = [sizes, states, edges, globs, causes];
+    let checks = [sizes, states, edges, globs, causes, subjects];
     checks.into_iter().try_for_each(|check| check(tables))?;
     let classes = manifest.subjects.classes.len();
     hold(Table::Rows, 0, "the number of classes is that of the manifest", tables.classes as usize == classes)?;
@@ -115,6 +115,26 @@ fn causes(t: &Tables) -> Result<(), TableError> {
     }
     for (i, link) in t.links.iter().enumerate() {
         hold(Table::Links, i, "it is a decision", (*link as usize) < t.decisions.len())?;
+    }
+    Ok(())
+}
+
+fn subjects(t: &Tables) -> Result<(), TableError> {
+    let is_class = |class: u32| class < t.classes || class == NOBODY;
+    for (table, ids) in [(Table::Users, &t.users), (Table::Groups, &t.groups)] {
+        hold(table, 0, "it begins with id 0", ids[0].first == 0)?;
+        hold(table, 0, "the ids are in order", ids.is_sorted_by_key(|entry| entry.first))?;
+        for (i, entry) in ids.iter().enumerate() {
+            hold(table, i, "its class is there", is_class(entry.class))?;
+        }
+    }
+    hold(Table::Exes, 0, "its states are there", (t.exe_root as usize) < t.states.len())?;
+    for (i, class) in t.exes.iter().enumerate() {
+        hold(Table::Exes, i, "its class is there", is_class(*class))?;
+    }
+    hold(Table::Joins, 0, "every two classes are there", t.joins.len() >= (t.classes as usize).pow(2))?;
+    for (i, class) in t.joins.iter().enumerate() {
+        hold(Table::Joins, i, "its class is there", is_class((*class).into()))?;
     }
     Ok(())
 }

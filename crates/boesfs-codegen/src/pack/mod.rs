@@ -11,20 +11,21 @@ use crate::manifest::Sizes;
 use crate::tables::{CauseRef, HAS_LITERALS, Packed, State, StateId, Tables};
 
 mod edges;
+mod subjects;
 
 /// Compiles a policy to tables: [`lower`], then [`pack`].
 ///
 /// # Errors
 /// When the automaton would exceed one of `limits`.
 pub fn compile(policy: &Policy, limits: &Limits) -> Result<Packed, TooBig> {
-    pack(&lower(policy, limits)?)
+    pack(&lower(policy, limits)?, policy)
 }
 
-/// Packs an automaton.
+/// Packs the automaton of a policy.
 ///
 /// # Errors
 /// When its edges do not fit into a table that programs can address.
-pub fn pack(automaton: &Automaton) -> Result<Packed, TooBig> {
+pub fn pack(automaton: &Automaton, policy: &Policy) -> Result<Packed, TooBig> {
     let answers = &automaton.answers;
     let classes = automaton.classes;
     let mut tables = Tables { classes, ..Tables::default() };
@@ -57,6 +58,7 @@ pub fn pack(automaton: &Automaton) -> Result<Packed, TooBig> {
         conditions: answers.conditions.len() as u32,
     };
     edges::place(automaton, &mut tables)?;
+    subjects::pack(&policy.subjects, &automaton.exes, &mut tables);
     pad(&mut tables);
     Ok(Packed { tables, conditions: answers.conditions.clone(), sizes })
 }
@@ -116,4 +118,6 @@ fn pad(tables: &mut Tables) {
     table(&mut tables.glob_next);
     table(&mut tables.glob_outcome);
     table(&mut tables.glob_targets);
+    table(&mut tables.exes);
+    table(&mut tables.joins);
 }

@@ -10,8 +10,8 @@ use boesfs_lang::policy::{Effect, Record};
 use boesfs_lang::subjects::ClassId;
 
 use super::{
-    CauseRef, Condition, Decision, HAS_LITERALS, HASH_DISPLACEMENT_SHIFT, MAX_CHAIN, State, StateId, Tables, hash,
-    name_words, unpack_verdict,
+    CauseRef, Condition, Decision, HAS_LITERALS, HASH_DISPLACEMENT_SHIFT, IdClass, MAX_CHAIN, NOBODY, State, StateId,
+    Tables, hash, name_words, unpack_verdict,
 };
 
 /// Which edge a [`Tables::step_by`] took.
@@ -36,6 +36,25 @@ pub(super) fn at<T: Copy + Default>(table: &[T], index: u32) -> T {
 }
 
 impl Tables {
+    /// The class of a process: of its user, its groups, and the state that its executable's path leads to from
+    /// [`Tables::exe_root`] ([`StateId::DEAD`], if it is not known). `None`: it holds roles that may not be held together.
+    #[must_use]
+    pub fn subject(&self, uid: u32, gids: &[u32], exe: StateId) -> Option<ClassId> {
+        let of_id = |table: &[IdClass], id: u32| {
+            let after = table.partition_point(|entry| entry.first <= id);
+            table.get(after.wrapping_sub(1)).map_or(NOBODY, |entry| entry.class)
+        };
+        let join = |a: u32, b: u32| match a < self.classes && b < self.classes {
+            true => self.joins.get((a * self.classes + b) as usize).map_or(NOBODY, |class| u32::from(*class)),
+            false => NOBODY,
+        };
+        let user = of_id(&self.users, uid);
+        let class = gids.iter().fold(user, |class, gid| join(class, of_id(&self.groups, *gid)));
+        let exe = if exe == StateId::DEAD { None } else { self.exes.get(exe.0.wrapping_sub(self.exe_root) as usize) };
+        let class = exe.map_or(class, |exe| join(class, *exe));
+        (class < self.classes).then_some(ClassId(class))
+    }
+
     /// The entry of state `state`.
     #[must_use]
     pub fn state(&self, state: StateId) -> State {

@@ -6,13 +6,15 @@
 use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::object::{build, read};
 use boesfs_codegen::pack::compile;
-use boesfs_codegen::tables::{Packed, StateId};
+use boesfs_codegen::tables::{NOBODY, Packed, StateId};
 use boesfs_lang::eval::{Cause, Verdict};
 use boesfs_lang::policy::{Effect, Policy, Record};
+use boesfs_lang::subjects::{ClassId, Subjects};
 use boesfs_runtime::checker::Checker;
 use boesfs_runtime::engine::{Engine, Kernel, Meaning, Question, Walker};
-use boesfs_runtime::kernel::KernelChecker;
+use boesfs_runtime::kernel::{KernelChecker, Who};
 use boesfs_runtime::policy::LoadedPolicy;
+use boesfs_runtime::vm::{INPUT, Memory};
 
 /// One policy in all its forms.
 pub(crate) struct Engines {
@@ -38,6 +40,37 @@ impl Engines {
     /// What the policy means.
     pub(crate) fn meaning(&self, question: &Question<'_>) -> Verdict {
         Meaning(&self.policy).answer(question).expect("the definition answers always")
+    }
+
+    /// The class of a subject by the tables, the VM and the kernel, with the engine's name.
+    pub(crate) fn classes(&self, who: &Who<'_>) -> Vec<(&'static str, Option<ClassId>)> {
+        let gids: Vec<u32> = std::iter::once(who.gid).chain(who.groups.iter().copied()).collect();
+        let program = self.vm.program();
+        let entry = program.function("subject").expect("every object has it");
+        let mut memory = Memory { input: &who.to_bytes(), ..Memory::default() };
+        let class = program.run(entry, [INPUT, 0, 0, 0, 0], &mut memory).expect("the VM runs it") as u32;
+        let mut classes = vec![
+            ("tables", self.packed.tables.subject(who.uid, &gids, who.exe)),
+            ("vm", (class != NOBODY).then_some(ClassId(class))),
+        ];
+        if let Some(kernel) = &self.kernel {
+            classes.push(("kernel", kernel.subject(who).expect("the kernel runs the program")));
+        }
+        classes
+    }
+
+    /// The state of an executable's path.
+    pub(crate) fn exe(&self, path: &[&[u8]]) -> StateId {
+        let tables = &self.packed.tables;
+        let root = StateId(tables.exe_root);
+        let end = path.iter().fold(root, |state, name| tables.step(state, name));
+        assert_eq!(end, path.iter().fold(root, |state, name| self.vm.step(state, name)));
+        end
+    }
+
+    /// Who may act, and as what.
+    pub(crate) fn subjects(&self) -> &Subjects {
+        &self.policy.subjects
     }
 
     /// The answers of the other engines that differ from `expected`, with the engine's name.

@@ -4,3 +4,4 @@ mod case;
 mod conformance;
 mod engines;
 mod random;
+mod subjects;

@@ -26,6 +26,16 @@ fn seed() -> u64 {
     }
 }
 
+/// A source of random values, and the seed that repeats them.
+pub(crate) fn runner() -> (u64, TestRunner) {
+    let seed = seed();
+    println!("BOESFS_SEED={seed}");
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    (seed, TestRunner::new_with_rng(Config::default(), rng))
+}
+
 /// A name as patterns have them, or one that none has.
 fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -44,12 +54,7 @@ fn path() -> impl Strategy<Value = Vec<Vec<u8>>> {
 
 #[test]
 fn every_engine_agrees_with_the_definition() {
-    let seed = seed();
-    println!("BOESFS_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(Config::default(), rng);
+    let (seed, mut runner) = runner();
     let ops = prop_oneof![3 => prop::sample::select(arbitrary::OPS.to_vec()), 1 => (0..27_u32).prop_map(|n| Op::from_number(n).expect("it is one"))];
     let request = (path(), any::<prop::sample::Index>(), ops, arbitrary::args());
     let (mut asked, mut policies, mut refused) = (0, 0, 0);
