@@ -223,17 +223,15 @@ pub const HASH_DISPLACEMENT_SHIFT: u32 = 40;
 /// The hash of a literal edge.
 ///
 /// It starts as `state * HASH_STATE + seed`. Then each word `w` of the name, eight bytes little-endian, the last
-/// padded with zero bytes, is mixed in by `h = (h ^ w) * HASH_WORD; h = h ^ (h >> 32)`; and last, a zero word: one round
-/// alone would not carry the last byte of a word into the bits that choose a slot. All arithmetic wraps.
+/// padded with zero bytes, is mixed in by `h = h ^ w; h = (h ^ (h >> 32)) * HASH_WORD`: folded first, so that the last byte of
+/// a word, too, reaches every bit of the upper half. That is folded down in the end: `h = h ^ (h >> 32)`. All arithmetic wraps.
 /// The edge is in slot `(h + displacements[(h >> 40) & (displacements.len() - 1)]) & (edges.len() - 1)`, the
 /// addition being one of 32 bits on the low half of `h`.
 #[must_use]
 pub fn hash(seed: u64, state: StateId, name: &[u8]) -> u64 {
     let start = u64::from(state.0).wrapping_mul(HASH_STATE).wrapping_add(seed);
-    name_words(name).chain([0]).fold(start, |h, word| {
-        let h = (h ^ word).wrapping_mul(HASH_WORD);
-        h ^ (h >> 32)
-    })
+    let fold = |h: u64| h ^ (h >> 32);
+    fold(name_words(name).fold(start, |h, word| fold(h ^ word).wrapping_mul(HASH_WORD)))
 }
 
 /// A name in words of eight bytes, little-endian, the last one padded with zero bytes: as [`Tables::names`] holds it.

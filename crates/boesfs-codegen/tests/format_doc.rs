@@ -24,7 +24,7 @@ fn numbers_and_names_are_those_of_the_code() {
         format!("{} words of zero", layout::NAMES_TAIL),
         format!("at most 2^{}", MAX_ENTRIES.ilog2()),
         format!("h = state * {HASH_STATE:#x} + seed"),
-        format!("h = (h ^ word) * {HASH_WORD:#x}"),
+        format!("h = (h ^ (h >> 32)) * {HASH_WORD:#x}"),
         format!("disp[(h >> {HASH_DISPLACEMENT_SHIFT})"),
         format!("at most {MAX_CHAIN} tries"),
         format!("magic: `{}`", MAGIC.escape_ascii()),

@@ -33,15 +33,16 @@ pub(super) fn run(options: &Options, area: &Area, report: &mut Report) -> Result
     for &size in sizes {
         let ours = Ours::load(size)?;
         verified.push((format!("{size} rules"), vec![ours.kernel.verified_insns().to_string()]));
-        for (mode, key, title) in [
-            (Mode::Check, "check", "check"),
-            (Mode::Step, "step", "step and check"),
-            (Mode::Walk, "walk", "three steps and check"),
+        for (asked, key, title) in [
+            (Asked::Check, "check", "check"),
+            (Asked::Refusal, "check", "check that refuses, with its cause, to one without"),
+            (Asked::Step, "step", "step and check"),
+            (Asked::Walk, "walk", "three steps and check"),
         ] {
             // Once for each figure: whatever slows the machine down for a while slows both.
             let rounds = Rounds::run(options.rounds(5), &names, |i| match i {
                 0 => theirs(&prototype, size, key),
-                _ => ours.time(mode),
+                _ => ours.time(asked),
             })?;
             jobs.push((format!("{title}, {size} rules"), rounds));
         }
@@ -75,11 +76,25 @@ fn theirs((object, runner): &(PathBuf, PathBuf), size: u32, key: &str) -> Result
     Ok(ns(key)? - ns("empty")?)
 }
 
+/// What the compiled policy is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// At the object, which may be read.
+    Check,
+    /// At the root, which may not: the answer names what decided.
+    Refusal,
+    /// From the directory above the object.
+    Step,
+    /// From the root.
+    Walk,
+}
+
 /// The compiled policy, in the kernel.
 struct Ours {
     kernel: KernelChecker,
     path: [String; 3],
     last: StateId,
+    reached: StateId,
 }
 
 impl Ours {
@@ -95,21 +110,24 @@ impl Ours {
         let n = size / 2;
         let path = ["srv".to_owned(), format!("tenant-{:05}", n / 100), format!("object-{n:06}")];
         let above = kernel.ask(&question(StateId::ROOT, &[path[0].as_bytes(), path[1].as_bytes()]))?;
-        Ok(Ours { kernel, path, last: above.state })
+        let object = kernel.ask(&question(above.state, &[path[2].as_bytes()]))?;
+        Ok(Ours { kernel, path, last: above.state, reached: object.state })
     }
 
     /// Nanoseconds a call, without the loop.
-    fn time(&self, mode: Mode) -> Result<f64> {
+    fn time(&self, asked: Asked) -> Result<f64> {
         let path: Vec<&[u8]> = self.path.iter().map(String::as_bytes).collect();
-        let asked = match mode {
-            Mode::Step => question(self.last, &path[2..]),
-            _ => question(StateId::ROOT, &path),
+        let (mode, question) = match asked {
+            Asked::Check => (Mode::Check, question(self.reached, &[])),
+            Asked::Refusal => (Mode::Check, question(StateId::ROOT, &[])),
+            Asked::Step => (Mode::Step, question(self.last, &path[2..])),
+            Asked::Walk => (Mode::Walk, question(StateId::ROOT, &path)),
         };
         let best = |mode| -> Result<f64> {
             let mut best = f64::INFINITY;
             for _ in 0..RUNS {
-                let answer = self.kernel.run(&asked, mode, MAX_REPEAT)?;
-                if mode == Mode::Walk && answer.check.effect != Effect::Allow {
+                let answer = self.kernel.run(&question, mode, MAX_REPEAT)?;
+                if mode != Mode::Empty && (answer.check.effect == Effect::Allow) == (asked == Asked::Refusal) {
                     return Err(anyhow!("wrong answer"));
                 }
                 best = best.min(answer.ns as f64 / f64::from(MAX_REPEAT));

@@ -65,25 +65,18 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     let word = a.here();
     a.load(Size::B8, R::R9, R::R7, 0);
     a.alu(AluOp::Xor, R::R4, R::R9);
+    fold(a);
     a.alu(AluOp::Mul, R::R4, R::R5);
-    a.mov(R::R9, R::R4);
-    a.alu(AluOp::Rsh, R::R9, 32);
-    a.alu(AluOp::Xor, R::R4, R::R9);
     a.alu(AluOp::Add, R::R7, 8);
     a.alu(AluOp::Sub, R::R8, 1);
     a.branch(Test::Gt, R::R8, 0, word);
-
-    a.note("the zero word at the end");
-    a.alu(AluOp::Mul, R::R4, R::R5);
-    a.mov(R::R9, R::R4);
-    a.alu(AluOp::Rsh, R::R9, 32);
-    a.alu(AluOp::Xor, R::R4, R::R9);
+    fold(a);
 
     a.note("e = edges[(h + displacements[h >> 40]) & mask]");
     a.mov(R::R5, R::R4);
-    a.alu(AluOp::Rsh, R::R5, HASH_DISPLACEMENT_SHIFT as i32);
-    a.alu(AluOp::And, R::R5, facts.mask(Table::Displacements));
-    a.alu(AluOp::Lsh, R::R5, 1);
+    // In bytes at once: one shift less on the way to the next load.
+    a.alu(AluOp::Rsh, R::R5, HASH_DISPLACEMENT_SHIFT as i32 - 1);
+    a.alu(AluOp::And, R::R5, facts.mask(Table::Displacements) << 1);
     add_table(a, R::R5, R::R9, Table::Displacements);
     a.load(Size::B2, R::R5, R::R5, 0);
     a.alu32(AluOp::Add, R::R4, R::R5);
@@ -122,6 +115,13 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.branch(Test::Ne, R::R1, 0, miss);
     a.load(Size::B4, R::R0, R::R4, 4);
     a.exit();
+}
+
+/// `h = h ^ (h >> 32)` in r4, by way of r9.
+fn fold(a: &mut Assembler) {
+    a.mov(R::R9, R::R4);
+    a.alu(AluOp::Rsh, R::R9, 32);
+    a.alu(AluOp::Xor, R::R4, R::R9);
 }
 
 /// Runs the byte automaton of the state's globs over the name, and leaves with where its outcome leads.
