@@ -14,12 +14,13 @@ mod verify;
 
 use boesfs_lang::policy::Policy;
 
-use crate::bpf::Program;
+use crate::bpf::{Function, Line, Linked, Program, ProgramError};
 use crate::emit::layout::Table;
 use crate::emit::{EmitError, emit};
 use crate::manifest::Manifest;
 use crate::tables::{Packed, Tables};
 
+pub use btf::map_types;
 pub use manifest::{HEADER_BYTES, MAGIC, SECTION as MANIFEST_SECTION};
 pub use read::{ReadError, read};
 pub use verify::TableError;
@@ -31,7 +32,7 @@ pub struct PolicyObject {
     pub manifest: Manifest,
     /// The tables.
     pub tables: Tables,
-    /// The programs, linked: `boesfs_walk` first, then the functions of `.text`.
+    /// The programs, linked: the entry programs first, then the functions of `.text`.
     pub program: Program,
     /// What the kernel takes besides, to show types and policy lines.
     pub kernel: KernelInfo,
@@ -40,6 +41,25 @@ pub struct PolicyObject {
 }
 
 impl PolicyObject {
+    /// The functions `roots` with all that they call, and what the kernel takes besides.
+    ///
+    /// # Errors
+    /// A root is not there.
+    pub fn linked(&self, roots: &[&str]) -> Result<(Program, KernelInfo), ProgramError> {
+        let Linked { program, functions, lines } = self.program.linked(roots)?;
+        let of_function = |(old, function): (&usize, &Function)| {
+            let [_, id] = self.kernel.func_info.get(*old)?;
+            Some([function.start as u32, *id])
+        };
+        let of_line = |(old, line): (&usize, &Line)| {
+            let [_, file, text, at] = self.kernel.line_info.get(*old)?;
+            Some([line.slot as u32, *file, *text, *at])
+        };
+        let func_info = functions.iter().zip(program.functions()).filter_map(of_function).collect();
+        let line_info = lines.iter().zip(program.lines()).filter_map(of_line).collect();
+        Ok((program, KernelInfo { btf: self.kernel.btf.clone(), func_info, line_info }))
+    }
+
     /// The bytes of a table's section: what the addresses in the program lead to.
     #[must_use]
     pub fn table_bytes(&self, table: Table) -> Vec<u8> {

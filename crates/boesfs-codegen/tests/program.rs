@@ -3,10 +3,10 @@
 use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::bpf::asm::{AsmError, Assembler};
 use boesfs_codegen::bpf::{
-    AluOp, Function, FunctionId, Helper, Insn, Line, Operand, Place, Program, ProgramError, Reg, Size, Test, Width,
-    disasm,
+    AluOp, Field, Function, FunctionId, Helper, Insn, Line, Linkage, Operand, Place, Program, ProgramError, Reg, Size,
+    TEXT, Test, Width, disasm,
 };
-use boesfs_codegen::emit::layout::Table;
+use boesfs_codegen::emit::layout::{Map, Table};
 use boesfs_codegen::object::{build, read};
 use boesfs_codegen::{arbitrary, emit, pack};
 use proptest::prelude::*;
@@ -18,10 +18,14 @@ fn line(slot: usize) -> Line {
     Line { slot, file: "f".into(), line: 1, column: 1, text: "t".into() }
 }
 
+fn function(name: &str, start: usize, end: usize) -> Function {
+    Function { name: name.into(), section: TEXT.into(), linkage: Linkage::Global, start, end }
+}
+
 /// A program of one function.
 fn program(insns: &[Insn]) -> Result<Program, ProgramError> {
-    let function = Function { name: "f".into(), start: 0, end: insns.len() };
-    Program::new(insns.to_vec(), vec![function], vec![line(0)])
+    let function = function("f", 0, insns.len());
+    Program::new(insns.to_vec(), vec![function], vec![line(0)], Vec::new())
 }
 
 #[test]
@@ -46,9 +50,8 @@ fn what_is_no_program_is_refused() {
 #[test]
 fn functions_and_lines_stand_in_order() {
     let insns = [EXIT, EXIT].concat();
-    let function = |name: &str, start, end| Function { name: name.into(), start, end };
     let make = |functions: &[Function], lines: &[usize]| {
-        Program::new(insns.clone(), functions.to_vec(), lines.iter().map(|slot| line(*slot)).collect())
+        Program::new(insns.clone(), functions.to_vec(), lines.iter().map(|slot| line(*slot)).collect(), Vec::new())
     };
     let good = [function("f", 0, 2), function("g", 2, 4)];
     assert!(make(&good, &[0, 2]).is_ok());
@@ -64,6 +67,44 @@ fn functions_and_lines_stand_in_order() {
     ] {
         assert!(matches!(make(&bad, &[0, 2]), Err(ProgramError::Layout { .. })), "{bad:?}");
     }
+}
+
+#[test]
+fn functions_stand_by_section_and_are_linked_apart() {
+    let mut a = Assembler::default();
+    a.entry("open", "lsm/file_open");
+    a.note("reads a field");
+    a.load_field(Size::B8, Reg::R1, Reg::R1, Field::FILE_DENTRY);
+    a.call("both");
+    a.exit();
+    a.entry("walk", "syscall");
+    a.note("calls another");
+    a.call("other");
+    a.exit();
+    for name in ["other", "both"] {
+        a.function(name);
+        a.note(name);
+        a.mov(Reg::R0, 0);
+        a.exit();
+    }
+    let program = a.finish().unwrap_or_else(|error| panic!("{error}"));
+    let sections: Vec<&str> = program.sections().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(sections, ["lsm/file_open", "syscall", TEXT]);
+    let linked = program.linked(&["open"]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((linked.functions, linked.lines), (vec![0, 3], vec![0, 3]));
+    let linked = linked.program;
+    assert_eq!(linked.fields().len(), 1);
+    assert_eq!(linked.insns()[1], Insn::Call(FunctionId(1)));
+    let moved = linked.with_offsets(|field| (field == Field::FILE_DENTRY).then_some(72)).expect("its offset is known");
+    assert_eq!(moved.insns()[0], Insn::Load { size: Size::B8, dst: Reg::R1, base: Reg::R1, offset: 72 });
+    assert_eq!(linked.with_offsets(|_| None), Err(Field::FILE_DENTRY));
+    assert!(program.linked(&["nobody"]).is_err());
+
+    let (insns, lines) = (program.insns().to_vec(), program.lines().to_vec());
+    let mut functions = program.functions().to_vec();
+    functions[3].section = "syscall".into();
+    let refused = Program::new(insns, functions, lines, Vec::new());
+    assert_eq!(refused, Err(ProgramError::Layout { name: "both".into() }));
 }
 
 #[test]
@@ -103,7 +144,7 @@ fn text_is_that_of_the_verifier() {
     a.alu(AluOp::Arsh, Reg::R1, 3);
     a.wide(Reg::R3, 0x1_0000_0001);
     a.place(Reg::R4, Place::Table(Table::Edges));
-    a.place(Reg::R1, Place::RequestMap);
+    a.place(Reg::R1, Place::Map(Map::Request));
     a.load(Size::B2, Reg::R0, Reg::R4, 6);
     a.store(Size::B8, Reg::R10, -8, Reg::R0);
     a.branch32(Test::SGe, Reg::R6, 0, label);

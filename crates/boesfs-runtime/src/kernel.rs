@@ -8,9 +8,9 @@ mod sys;
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
 
-use boesfs_codegen::bpf::Place;
+use boesfs_codegen::bpf::{Place, ProgramError};
 use boesfs_codegen::emit::layout::{
-    ENTRY, MAX_REPEAT, Mode, NAME_BYTES, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context, who,
+    ENTRY, MAX_REPEAT, Map, Mode, NAME_BYTES, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context, who,
 };
 use boesfs_codegen::object::PolicyObject;
 use boesfs_codegen::tables::{NOBODY, StateId, unpack_verdict};
@@ -34,6 +34,9 @@ pub enum KernelError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The object does not have the program.
+    #[error("the object's programs cannot be loaded: {0}")]
+    Link(#[from] ProgramError),
     /// The verifier refused the program.
     #[error("the kernel's verifier refused the program{}: {reason}", place(.line))]
     Refused {
@@ -129,19 +132,21 @@ impl KernelChecker {
         }
         let request = sys::create_array(REQUEST_MAP, REQUEST_BYTES, sys::ArrayKind::Writable)?;
         let btf = sys::load_btf(&object.kernel.btf)?;
-        let code: Vec<[u8; 8]> = object
-            .program
+        let (program, info) = object.linked(&[ENTRY])?;
+        let code: Vec<[u8; 8]> = program
             .encoded(|place| match place {
                 Place::Table(table) => sys::map_value(&maps[table as usize].1),
-                Place::RequestMap => sys::map(&request),
+                Place::Map(Map::Request) => sys::map(&request),
+                // None that this program uses: the verifier refuses the null that this would be.
+                Place::Map(_) | Place::Data(_) => (0, 0),
             })
             .collect();
         let program = sys::load_program(&sys::Load {
             name: ENTRY,
             code: &code,
             btf: &btf,
-            func_info: &object.kernel.func_info,
-            line_info: &object.kernel.line_info,
+            func_info: &info.func_info,
+            line_info: &info.line_info,
         })?;
         let verified = sys::verified_insns(&program)?;
         // The program holds its maps and types: their descriptors can go.

@@ -4,8 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use boesfs_codegen::bpf::{Insn, Place};
-use boesfs_codegen::emit::layout::{NAME_BYTES, REQUEST_BYTES, Table};
+use boesfs_codegen::bpf::{Insn, Place, ProgramError};
+use boesfs_codegen::emit::layout::{FUNCTIONS, Map, NAME_BYTES, REQUEST_BYTES, Table};
 use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::{PolicyObject, ReadError, read};
 use boesfs_codegen::tables::{StateId, Tables, unpack_verdict};
@@ -29,6 +29,9 @@ pub enum PolicyError {
     /// It is not a policy object, or a damaged one.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// One of the functions that run here is missing.
+    #[error("the object's programs cannot be run: {0}")]
+    Link(#[from] ProgramError),
     /// Its programs are none that the VM runs.
     #[error("the object's programs cannot be run: {0}")]
     Load(#[from] LoadError),
@@ -64,7 +67,7 @@ impl LoadedPolicy {
     /// # Errors
     /// The VM does not run them.
     pub fn new(object: PolicyObject) -> Result<LoadedPolicy, PolicyError> {
-        let program = Program::load(image(&object))?;
+        let program = Program::load(image(&object)?)?;
         let function = |name| program.function(name).ok_or(PolicyError::Missing(name));
         let (step, check, decide) = (function("step")?, function("check")?, function("decide")?);
         let PolicyObject { manifest, tables, digest, .. } = object;
@@ -178,22 +181,25 @@ impl Rights for LoadedPolicy {
     }
 }
 
-/// The programs and tables of `object`, for the VM. Table *i* of [`Table::ALL`] is section *i* of the data.
-fn image(object: &PolicyObject) -> Image {
+/// The functions that answer, and the tables, of `object`, for the VM. Table *i* of [`Table::ALL`] is section *i* of the data.
+fn image(object: &PolicyObject) -> Result<Image, PolicyError> {
+    let program = object.program.linked(&FUNCTIONS)?.program;
     let place = |place| match place {
-        Place::Table(table) => Target::Data { section: table as u32, offset: 0 },
-        Place::RequestMap => Target::Map(0),
+        Place::Table(table) => Some(Target::Data { section: table as u32, offset: 0 }),
+        Place::Map(Map::Request) => Some(Target::Map(0)),
+        // None that the functions of `.text` that run here lead to.
+        Place::Map(_) | Place::Data(_) => None,
     };
     let relocation = |(insn, word): (&Insn, u32)| match insn {
-        Insn::LoadPlace { place: to, .. } => Some(Relocation { word, target: place(*to) }),
+        Insn::LoadPlace { place: to, .. } => Some(Relocation { word, target: place(*to)? }),
         _ => None,
     };
-    let functions = object.program.functions().iter();
-    Image {
-        code: object.program.slots().map(u64::from_le_bytes).collect(),
+    let functions = program.functions().iter();
+    Ok(Image {
+        code: program.slots().map(u64::from_le_bytes).collect(),
         functions: functions.map(|f| Function { name: f.name.clone(), start: f.start as u32 }).collect(),
         data: Table::ALL.iter().map(|table| object.table_bytes(*table)).collect(),
         maps: vec![MapShape { value_size: REQUEST_BYTES as u32, entries: 1 }],
-        relocations: object.program.insns().iter().zip(0..).filter_map(relocation).collect(),
-    }
+        relocations: program.insns().iter().zip(0..).filter_map(relocation).collect(),
+    })
 }

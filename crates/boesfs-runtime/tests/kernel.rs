@@ -262,8 +262,9 @@ fn a_refusal_names_the_line() {
         _ => None,
     });
     *load.expect("a load") = 4096;
-    let parts = (object.program.functions().to_vec(), object.program.lines().to_vec());
-    object.program = Program::new(insns, parts.0, parts.1).expect("still a program");
+    let parts =
+        (object.program.functions().to_vec(), object.program.lines().to_vec(), object.program.fields().to_vec());
+    object.program = Program::new(insns, parts.0, parts.1, parts.2).expect("still a program");
     let error = KernelChecker::load(&object).expect_err("the verifier refuses it").to_string();
     assert!(error.contains("when size <= 1048576"), "{error}");
     assert!(error.contains("memory"), "{error}");

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::insn::{AluOp, Helper, Insn, Operand, Place, Reg, Size, Test, Width};
-use super::program::{Function, FunctionId, Line, Program, ProgramError};
+use super::kernel::Field;
+use super::program::{Function, FunctionId, Line, Linkage, Program, ProgramError, Relocated, TEXT};
 
 /// A place to jump to, inside the function it was made in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,7 @@ pub struct Assembler {
     labels: Vec<Option<usize>>,
     jumps: Vec<(usize, Label)>,
     calls: Vec<(usize, String)>,
+    fields: Vec<Relocated>,
 }
 
 /// Why what was assembled is not a program.
@@ -52,12 +54,27 @@ pub enum AsmError {
 }
 
 impl Assembler {
-    /// Ends the function begun before, if any, and begins `name`.
+    /// Ends the function begun before, if any, and begins the global function `name` of [`TEXT`].
     pub fn function(&mut self, name: &str) {
+        self.begin(name, TEXT, Linkage::Global);
+    }
+
+    /// Begins the static function `name` of [`TEXT`].
+    pub fn static_function(&mut self, name: &str) {
+        self.begin(name, TEXT, Linkage::Static);
+    }
+
+    /// Begins the entry program `name` in `section`, which says its type.
+    pub fn entry(&mut self, name: &str, section: &str) {
+        self.begin(name, section, Linkage::Global);
+    }
+
+    fn begin(&mut self, name: &str, section: &str, linkage: Linkage) {
         self.end_function();
         self.notes = 0;
         let start = self.insns.len();
-        self.functions.push(Function { name: name.to_owned(), start, end: start });
+        let section = section.to_owned();
+        self.functions.push(Function { name: name.to_owned(), section, linkage, start, end: start });
     }
 
     /// The number of slots written since the function began.
@@ -149,6 +166,23 @@ impl Assembler {
         self.insns.push(Insn::Store { size, base, offset, src: src.into() });
     }
 
+    /// `dst = base->field`, a field of a kernel structure.
+    pub fn load_field(&mut self, size: Size, dst: Reg, base: Reg, field: Field) {
+        self.fields.push(Relocated { slot: self.insns.len(), field });
+        self.load(size, dst, base, field.local_offset() as i16);
+    }
+
+    /// `dst += offset of field`
+    pub fn add_field(&mut self, dst: Reg, field: Field) {
+        self.fields.push(Relocated { slot: self.insns.len(), field });
+        self.alu(AluOp::Add, dst, field.local_offset() as i32);
+    }
+
+    /// `*(u64 *)(base + offset) += src`, at once.
+    pub fn atomic_add(&mut self, base: Reg, offset: i16, src: Reg) {
+        self.insns.push(Insn::AtomicAdd { base, offset, src });
+    }
+
     /// Goes to `label`.
     pub fn jump(&mut self, label: Label) {
         self.jumps.push((self.insns.len(), label));
@@ -207,7 +241,7 @@ impl Assembler {
             let id = id.ok_or_else(|| AsmError::NoFunction { slot: *slot, name: name.clone() })?;
             self.insns[*slot] = Insn::Call(FunctionId(*id));
         }
-        Ok(Program::new(self.insns, self.functions, self.lines)?)
+        Ok(Program::new(self.insns, self.functions, self.lines, self.fields)?)
     }
 
     fn end_function(&mut self) {

@@ -23,7 +23,11 @@ pub fn function_listing(program: &Program, function: &Function) -> String {
             let _ = writeln!(out, "; {} @ {}:{}", line.text, line.file, line.line);
         }
         if insn != Insn::Tail {
-            let _ = writeln!(out, "{:4}: {}", slot - function.start, Text { program, slot, insn });
+            let _ = write!(out, "{:4}: {}", slot - function.start, Text { program, slot, insn });
+            if let Ok(index) = program.fields().binary_search_by_key(&slot, |field| field.slot) {
+                let _ = write!(out, "  ; {}", program.fields()[index].field);
+            }
+            out.push('\n');
         }
     }
     out
@@ -57,10 +61,14 @@ impl fmt::Display for Text<'_> {
             }
             Insn::LoadImm { dst, value } => write!(f, "{dst} = 0x{value:x} ll"),
             Insn::LoadPlace { dst, place: Place::Table(table) } => write!(f, "{dst} = {} ll", table.section()),
-            Insn::LoadPlace { dst, place: Place::RequestMap } => write!(f, "{dst} = map request ll"),
+            Insn::LoadPlace { dst, place: Place::Data(data) } => write!(f, "{dst} = {} ll", data.section()),
+            Insn::LoadPlace { dst, place: Place::Map(map) } => write!(f, "{dst} = map {} ll", map.name()),
             Insn::Load { size, dst, base, offset } => write!(f, "{dst} = {}", memory(size, base, offset)),
             Insn::Store { size, base, offset, src } => {
                 write!(f, "{} = {}", memory(size, base, offset), operand(Width::W64, src))
+            }
+            Insn::AtomicAdd { base, offset, src } => {
+                write!(f, "lock {} += {src}", memory(Size::B8, base, offset))
             }
             Insn::Jump { offset } => write!(f, "goto {}", self.target(offset)),
             Insn::Branch { width, test, dst, src, offset } => {

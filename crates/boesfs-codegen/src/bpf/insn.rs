@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::emit::layout::Table;
+use crate::emit::layout::{Data, Map, Table};
 
 use super::program::FunctionId;
 
@@ -137,26 +137,55 @@ pub enum Helper {
     MapLookupElem = 1,
     /// `u64 bpf_ktime_get_ns(void)`
     KtimeGetNs = 5,
+    /// `u64 bpf_get_current_pid_tgid(void)`
+    GetCurrentPidTgid = 14,
+    /// `long bpf_get_current_comm(buffer, size)`
+    GetCurrentComm = 16,
+    /// `u64 bpf_get_current_cgroup_id(void)`
+    GetCurrentCgroupId = 80,
+    /// `long bpf_send_signal(signal)`
+    SendSignal = 109,
+    /// `long bpf_probe_read_kernel(to, size, from)`
+    ProbeReadKernel = 113,
+    /// `u64 bpf_get_current_ancestor_cgroup_id(level)`
+    GetCurrentAncestorCgroupId = 123,
+    /// `long bpf_ringbuf_output(map, data, size, flags)`
+    RingbufOutput = 130,
+    /// `void *bpf_inode_storage_get(map, inode, value, flags)`
+    InodeStorageGet = 145,
+    /// `void *bpf_task_storage_get(map, task, value, flags)`
+    TaskStorageGet = 156,
+    /// `struct task_struct *bpf_get_current_task_btf(void)`
+    GetCurrentTaskBtf = 158,
 }
+
+/// Every helper that the programs call, with its name without `bpf_`.
+const HELPERS: [(Helper, &str); 12] = [
+    (Helper::MapLookupElem, "map_lookup_elem"),
+    (Helper::KtimeGetNs, "ktime_get_ns"),
+    (Helper::GetCurrentPidTgid, "get_current_pid_tgid"),
+    (Helper::GetCurrentComm, "get_current_comm"),
+    (Helper::GetCurrentCgroupId, "get_current_cgroup_id"),
+    (Helper::SendSignal, "send_signal"),
+    (Helper::ProbeReadKernel, "probe_read_kernel"),
+    (Helper::GetCurrentAncestorCgroupId, "get_current_ancestor_cgroup_id"),
+    (Helper::RingbufOutput, "ringbuf_output"),
+    (Helper::InodeStorageGet, "inode_storage_get"),
+    (Helper::TaskStorageGet, "task_storage_get"),
+    (Helper::GetCurrentTaskBtf, "get_current_task_btf"),
+];
 
 impl Helper {
     /// The helper with number `number`, if the programs use it.
     #[must_use]
-    pub const fn from_number(number: u32) -> Option<Helper> {
-        match number {
-            1 => Some(Helper::MapLookupElem),
-            5 => Some(Helper::KtimeGetNs),
-            _ => None,
-        }
+    pub fn from_number(number: u32) -> Option<Helper> {
+        HELPERS.iter().map(|(helper, _)| *helper).find(|helper| *helper as u32 == number)
     }
 
     /// Its name without `bpf_`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Helper::MapLookupElem => "map_lookup_elem",
-            Helper::KtimeGetNs => "ktime_get_ns",
-        }
+    pub fn name(self) -> &'static str {
+        HELPERS.iter().find(|(helper, _)| *helper == self).map_or("?", |(_, name)| name)
     }
 }
 
@@ -165,8 +194,10 @@ impl Helper {
 pub enum Place {
     /// The address of the first byte of a table.
     Table(Table),
-    /// The map `request`, as helpers take it.
-    RequestMap,
+    /// The address of the first byte of a section of data.
+    Data(Data),
+    /// A map, as helpers take it.
+    Map(Map),
 }
 
 /// One slot of a program. A wide load takes two: itself and [`Insn::Tail`].
@@ -187,6 +218,9 @@ pub enum Insn {
     /// `*(base + offset) = src`
     #[expect(missing_docs, reason = "the names say it")]
     Store { size: Size, base: Reg, offset: i16, src: Operand },
+    /// `*(u64 *)(base + offset) += src`, at once.
+    #[expect(missing_docs, reason = "the names say it")]
+    AtomicAdd { base: Reg, offset: i16, src: Reg },
     /// Skips `offset` slots.
     #[expect(missing_docs, reason = "the names say it")]
     Jump { offset: i16 },
@@ -227,6 +261,8 @@ const JMP32: u8 = 6;
 const ALU64: u8 = 7;
 const FROM_REG: u8 = 0x08;
 const MEM: u8 = 0x60;
+/// `BPF_STX | BPF_ATOMIC | BPF_DW`; the operation, an addition, is an immediate of 0.
+const ATOMIC: u8 = STX | 0xc0 | 0x18;
 const WIDE: u8 = LD | 0x18;
 const JA: u8 = JMP;
 const CALL: u8 = JMP | 0x80;
@@ -318,6 +354,7 @@ impl Slot {
             STX if self.code & 0xe0 == MEM => {
                 Insn::Store { size: size(self.code), base: dst, offset, src: Operand::Reg(Reg::new(self.src)?) }
             }
+            STX if self.code == ATOMIC => Insn::AtomicAdd { base: dst, offset, src: Reg::new(self.src)? },
             JMP if self.code == JA => Insn::Jump { offset },
             JMP if self.code == CALL => Insn::CallHelper(Helper::from_number(self.imm as u32)?),
             JMP if self.code == EXIT => Insn::Exit,
@@ -375,6 +412,7 @@ pub(crate) fn encode(insn: Insn) -> Option<Slot> {
         Insn::Store { size, base, offset, src: Operand::Imm(imm) } => {
             Slot { code: ST | MEM | size_bits(size), dst: base.0, src: 0, offset, imm }
         }
+        Insn::AtomicAdd { base, offset, src } => Slot { code: ATOMIC, dst: base.0, src: src.0, offset, imm: 0 },
         Insn::Jump { offset } => Slot { code: JA, dst: 0, src: 0, offset, imm: 0 },
         Insn::Branch { width, test, dst, src, offset } => {
             operand(if width == Width::W32 { JMP32 } else { JMP }, test as u8, dst, src, offset)

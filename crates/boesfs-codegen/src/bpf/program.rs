@@ -1,18 +1,36 @@
 //! A checked program: the functions of one object, linked.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
-use super::insn::{DecodeError, Insn, Place, Reg, Slot, encode};
+use super::insn::{AluOp, DecodeError, Insn, Operand, Place, Reg, Slot, encode};
+use super::kernel::Field;
+
+/// The section of the functions that are no entry programs.
+pub const TEXT: &str = ".text";
 
 /// Index of a function in [`Program::functions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FunctionId(pub u32);
+
+/// How the verifier takes a function that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linkage {
+    /// With the arguments of each call: it may take pointers to kernel objects.
+    Static,
+    /// Once and on its own: it takes numbers and pointers to memory of known size.
+    Global,
+}
 
 /// A function: a name for a range of slots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// Its name.
     pub name: String,
+    /// The section it stands in: [`TEXT`], or that of an entry program, which says its type.
+    pub section: String,
+    /// How it is verified.
+    pub linkage: Linkage,
     /// Its first slot.
     pub start: usize,
     /// One past its last slot.
@@ -34,16 +52,38 @@ pub struct Line {
     pub text: String,
 }
 
+/// An instruction whose constant is the offset of a field of a kernel structure, and differs between kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relocated {
+    /// The instruction: a load, whose offset it is, or an addition or move of a constant.
+    pub slot: usize,
+    /// The field.
+    pub field: Field,
+}
+
 /// Instructions of several functions, one after another without gaps.
 ///
 /// Holds: every function begins and ends on an instruction; its last instruction is an exit or a jump back; jumps stay
 /// inside their function and do not lead into a wide load; every call leads to a function; `r10` is never written;
-/// lines are in order, inside the code, and each function's first slot has one.
+/// lines are in order, inside the code, and each function's first slot has one; functions of one section stand together,
+/// those of [`TEXT`] last; what is relocated to a field's offset is an instruction with such a constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     insns: Vec<Insn>,
     functions: Vec<Function>,
     lines: Vec<Line>,
+    fields: Vec<Relocated>,
+}
+
+/// Some functions of a [`Program`], as one of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// The functions.
+    pub program: Program,
+    /// For each of its functions, its index in the program it was taken from.
+    pub functions: Vec<usize>,
+    /// For each of its lines, its index in the program it was taken from.
+    pub lines: Vec<usize>,
 }
 
 /// Why instructions are not a program.
@@ -99,6 +139,12 @@ pub enum ProgramError {
         /// The slot.
         slot: usize,
     },
+    /// A relocation to a field of an instruction without an offset, or out of order.
+    #[error("instruction {slot}: it has no offset of a field")]
+    Field {
+        /// The slot.
+        slot: usize,
+    },
 }
 
 impl Program {
@@ -106,13 +152,19 @@ impl Program {
     ///
     /// # Errors
     /// The first thing that [`Program`] says holds and does not.
-    pub fn new(insns: Vec<Insn>, functions: Vec<Function>, lines: Vec<Line>) -> Result<Program, ProgramError> {
-        let program = Program { insns, functions, lines };
+    pub fn new(
+        insns: Vec<Insn>,
+        functions: Vec<Function>,
+        lines: Vec<Line>,
+        fields: Vec<Relocated>,
+    ) -> Result<Program, ProgramError> {
+        let program = Program { insns, functions, lines, fields };
         program.check_layout()?;
         for function in &program.functions {
             program.check_function(function)?;
         }
         program.check_lines()?;
+        program.check_fields()?;
         Ok(program)
     }
 
@@ -132,6 +184,76 @@ impl Program {
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+
+    /// The instructions relocated to offsets of kernel fields, in order of their slots.
+    #[must_use]
+    pub fn fields(&self) -> &[Relocated] {
+        &self.fields
+    }
+
+    /// The sections, in order, each with its slots.
+    #[must_use]
+    pub fn sections(&self) -> Vec<(&str, Range<usize>)> {
+        let mut out: Vec<(&str, Range<usize>)> = Vec::new();
+        for function in &self.functions {
+            match out.last_mut() {
+                Some((section, slots)) if *section == function.section => slots.end = function.end,
+                _ => out.push((&function.section, function.start..function.end)),
+            }
+        }
+        out
+    }
+
+    /// The entry programs: the functions outside [`TEXT`].
+    pub fn entries(&self) -> impl Iterator<Item = &Function> {
+        self.functions.iter().filter(|function| function.section != TEXT)
+    }
+
+    /// The functions `roots` and all that they call, as a program of their own, with the number of each function and
+    /// line in this one. The functions keep their order.
+    ///
+    /// # Errors
+    /// A root is not there.
+    pub fn linked(&self, roots: &[&str]) -> Result<Linked, ProgramError> {
+        let mut wanted = BTreeSet::new();
+        let mut open = Vec::new();
+        for root in roots {
+            let (id, _) = self.function(root).ok_or_else(|| ProgramError::Layout { name: (*root).to_owned() })?;
+            open.push(id.0);
+        }
+        while let Some(id) = open.pop() {
+            if wanted.insert(id) {
+                let function = &self.functions[id as usize];
+                open.extend(self.insns[function.start..function.end].iter().filter_map(|insn| match insn {
+                    Insn::Call(id) => Some(id.0),
+                    _ => None,
+                }));
+            }
+        }
+        let number = |id: FunctionId| FunctionId(wanted.range(..id.0).count() as u32);
+        let (mut insns, mut functions, mut lines, mut fields) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut function_numbers, mut line_numbers) = (Vec::new(), Vec::new());
+        for id in &wanted {
+            let function = &self.functions[*id as usize];
+            let (from, to) = (function.start, insns.len());
+            let slots = from..function.end;
+            insns.extend(self.insns[slots.clone()].iter().map(|insn| match insn {
+                Insn::Call(id) => Insn::Call(number(*id)),
+                insn => *insn,
+            }));
+            functions.push(Function { start: to, end: insns.len(), ..function.clone() });
+            function_numbers.push(*id as usize);
+            let first = self.lines.partition_point(|line| line.slot < from);
+            for (line, index) in self.lines.iter().zip(0..).skip(first).take_while(|(line, _)| line.slot < slots.end) {
+                lines.push(Line { slot: line.slot - from + to, ..line.clone() });
+                line_numbers.push(index);
+            }
+            let inside = self.fields.iter().filter(|field| slots.contains(&field.slot));
+            fields.extend(inside.map(|field| Relocated { slot: field.slot - from + to, ..*field }));
+        }
+        let program = Program::new(insns, functions, lines, fields)?;
+        Ok(Linked { program, functions: function_numbers, lines: line_numbers })
     }
 
     /// The function called `name`.
@@ -217,10 +339,14 @@ impl Program {
 
     fn check_layout(&self) -> Result<(), ProgramError> {
         let mut at = 0;
-        let mut names = BTreeSet::new();
+        let (mut names, mut sections) = (BTreeSet::new(), BTreeSet::new());
+        let mut last = None;
         for function in &self.functions {
+            let section = function.section.as_str();
+            let apart = last != Some(section) && (!sections.insert(section) || last == Some(TEXT));
+            last = Some(section);
             let again = !names.insert(function.name.as_str());
-            if function.start != at || function.end <= at || again {
+            if function.start != at || function.end <= at || again || apart {
                 return Err(ProgramError::Layout { name: function.name.clone() });
             }
             at = function.end;
@@ -262,6 +388,21 @@ impl Program {
         }
     }
 
+    fn check_fields(&self) -> Result<(), ProgramError> {
+        let mut least = 0;
+        for Relocated { slot, .. } in &self.fields {
+            let has_offset = matches!(
+                self.insns.get(*slot),
+                Some(Insn::Load { .. } | Insn::Alu { op: AluOp::Add | AluOp::Mov, src: Operand::Imm(_), .. })
+            );
+            if *slot < least || !has_offset {
+                return Err(ProgramError::Field { slot: *slot });
+            }
+            least = slot + 1;
+        }
+        Ok(())
+    }
+
     fn check_lines(&self) -> Result<(), ProgramError> {
         let mut least = 0;
         for line in &self.lines {
@@ -274,6 +415,25 @@ impl Program {
             Some(function) => Err(ProgramError::Line { slot: function.start }),
             None => Ok(()),
         }
+    }
+}
+
+impl Program {
+    /// The same program with every relocated instruction's constant set to what `offset` gives.
+    ///
+    /// # Errors
+    /// The field that `offset` has no answer for, or whose offset does not fit.
+    pub fn with_offsets(&self, offset: impl Fn(Field) -> Option<u32>) -> Result<Program, Field> {
+        let mut out = self.clone();
+        for Relocated { slot, field } in &self.fields {
+            let value = offset(*field).ok_or(*field)?;
+            match &mut out.insns[*slot] {
+                Insn::Load { offset, .. } => *offset = i16::try_from(value).map_err(|_| *field)?,
+                Insn::Alu { src: Operand::Imm(imm), .. } => *imm = i32::try_from(value).map_err(|_| *field)?,
+                _ => return Err(*field),
+            }
+        }
+        Ok(out)
     }
 }
 

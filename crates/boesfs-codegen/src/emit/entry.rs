@@ -9,7 +9,7 @@ use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Helper, Place, Reg, Size, Test};
 use boesfs_lang::pattern::NAME_MAX;
 
-use super::layout::{ENTRY, MAX_REPEAT, Mode, NAME_BYTES, SLOT_BYTES, SLOTS, context};
+use super::layout::{ENTRY, ENTRY_SECTION, MAX_REPEAT, Map, Mode, NAME_BYTES, SLOT_BYTES, SLOTS, context};
 
 use Reg as R;
 
@@ -26,7 +26,7 @@ const SCRATCH: i16 = -96;
 
 /// Registers: r6 the context, r7 the request, r8 repetitions left, r9 the state.
 pub(super) fn boesfs_walk(a: &mut Assembler) {
-    a.function(ENTRY);
+    a.entry(ENTRY, ENTRY_SECTION);
     a.note("args on the stack, names from the map");
     a.mov(R::R6, R::R1);
     for i in 0..ARG_COUNT as i16 {
@@ -37,7 +37,7 @@ pub(super) fn boesfs_walk(a: &mut Assembler) {
     a.store(Size::B8, R::R10, CHECK, R::R1);
     a.mov(R::R1, 0);
     a.store(Size::B8, R::R10, KEY, R::R1);
-    a.place(R::R1, Place::RequestMap);
+    a.place(R::R1, Place::Map(Map::Request));
     a.mov(R::R2, R::R10);
     a.alu(AluOp::Add, R::R2, i32::from(KEY));
     a.helper(Helper::MapLookupElem);

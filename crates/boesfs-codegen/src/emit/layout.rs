@@ -4,6 +4,10 @@ use boesfs_lang::cond::ARG_COUNT;
 
 use crate::tables::Tables;
 
+mod maps;
+
+pub use maps::{DEPTH, Data, Doubt, Map, MapKind, event, live, place, scratch, session, supers};
+
 /// The section of the entry program, and so its program type.
 pub const ENTRY_SECTION: &str = "syscall";
 /// The entry program.
@@ -26,6 +30,18 @@ pub const MAX_REPEAT: u32 = 256;
 
 /// Words of zero after the last word of `.rodata.names`, so that a compare of the longest name stays inside.
 pub const NAMES_TAIL: usize = NAME_BYTES / 8;
+
+/// The word in which the state of a directory is kept: one store, so that nobody sees half of it.
+pub mod dir_bits {
+    /// Bits of the state, from bit 0: tables have at most [`crate::emit::MAX_ENTRIES`] of them.
+    pub const STATE: u32 = 24;
+    /// Bits of the number of the mount, from there.
+    pub const PLACE: u32 = 10;
+    /// Mounts with this number and above are too many: nothing is kept of them.
+    pub const PLACES: u32 = 1 << PLACE;
+    /// Generations from this one on do not fit: nothing is kept any more.
+    pub const GENERATIONS: u32 = 1 << (64 - STATE - PLACE);
+}
 
 /// What a run of the entry program repeats, and times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 
 use boesfs_lang::cond::Arg;
 
+use crate::bpf::kernel::{self, Member, STRUCTS};
+use crate::bpf::{Field, Function, Linkage, TEXT};
 use crate::emit::layout::{
-    ENTRY, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, REQUEST_MAP, SLOT_BYTES, SLOTS, Table, context, who,
+    Data, ENTRY, Map, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, SLOT_BYTES, SLOTS, Table, context, live, place, scratch,
+    session, supers, who,
 };
 use crate::tables::Tables;
 
@@ -18,7 +21,7 @@ pub(super) struct TypeId(pub(super) u32);
 const INT: u32 = 1;
 const PTR: u32 = 2;
 const ARRAY: u32 = 3;
-const STRUCT: u32 = 4;
+pub(super) const STRUCT: u32 = 4;
 const CONST: u32 = 10;
 const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
@@ -29,6 +32,18 @@ const GLOBAL: u32 = 1;
 
 pub(super) const MAGIC: u16 = 0xeb9f;
 pub(super) const HEADER_BYTES: usize = 24;
+
+/// How many words follow the first three of a type; none for a kind that is not written here.
+pub(super) fn parts_words(kind: u32, parts: usize) -> Option<usize> {
+    match kind {
+        PTR | CONST | FUNC => Some(0),
+        INT | VAR => Some(1),
+        ARRAY => Some(3),
+        STRUCT | DATASEC => Some(3 * parts),
+        FUNC_PROTO => Some(2 * parts),
+        _ => None,
+    }
+}
 
 /// Collects types and strings.
 #[derive(Debug)]
@@ -83,10 +98,11 @@ impl Writer {
         self.add(name, STRUCT, members.len(), bytes as u32, &words)
     }
 
-    fn function(&mut self, name: &str, result: TypeId, params: &[(&str, TypeId)]) -> TypeId {
+    fn function(&mut self, name: &str, linkage: Linkage, Signature { result, params }: &Signature) -> TypeId {
         let words: Vec<u32> = params.iter().flat_map(|(name, id)| [self.string(name), id.0]).collect();
         let proto = self.add("", FUNC_PROTO, params.len(), result.0, &words);
-        self.add(name, FUNC, GLOBAL as usize, proto.0, &[])
+        let linkage = if linkage == Linkage::Global { GLOBAL } else { 0 };
+        self.add(name, FUNC, linkage as usize, proto.0, &[])
     }
 
     /// A section with one variable that fills it.
@@ -96,13 +112,25 @@ impl Writer {
     }
 }
 
+/// What a function takes and gives.
+#[derive(Clone, Debug)]
+struct Signature {
+    result: TypeId,
+    params: Vec<(&'static str, TypeId)>,
+}
+
 /// The types of an object.
 #[derive(Debug)]
 pub(super) struct Btf {
     writer: Writer,
-    functions: BTreeMap<String, TypeId>,
+    /// What the functions of `.text` and `boesfs_walk` take and give.
+    signatures: BTreeMap<&'static str, Signature>,
     /// What `cond` and the functions it is spread over take and give.
-    cond: ([(&'static str, TypeId); 2], TypeId),
+    cond: Signature,
+    /// What entry programs take and give.
+    entry: Signature,
+    /// The structures of the kernel whose fields are read.
+    structs: BTreeMap<&'static str, TypeId>,
 }
 
 impl Btf {
@@ -112,6 +140,11 @@ impl Btf {
         let (u8, u16) = (w.int("unsigned char", 1), w.int("unsigned short", 2));
         let (u32, u64) = (w.int("unsigned int", 4), w.int("unsigned long long", 8));
         let int = w.add("int", INT, 0, 4, &[1 << 24 | 32]);
+        debug_assert_eq!([u32.0, u64.0], [U32_TYPE, U64_TYPE]);
+        // Early, so that its number is known to whoever makes the map.
+        let room = w.add("", ARRAY, 0, 0, &[u64.0, u32.0, scratch::BYTES as u32 / 8]);
+        let scratch = w.structure("boesfs_scratch", scratch::BYTES, &[("words", room, 0)]);
+        debug_assert_eq!(scratch.0, SCRATCH_TYPE);
         let array = |w: &mut Writer, of: TypeId, n: usize| w.add("", ARRAY, 0, 0, &[of.0, u32.0, n as u32]);
 
         let bytes = array(&mut w, u8, NAME_BYTES);
@@ -154,18 +187,24 @@ impl Btf {
         let who = w.structure("boesfs_who", who::BYTES, &members);
         let who = const_pointer(&mut w, who);
         let (slots, ctx) = (const_pointer(&mut w, request), w.pointer(ctx));
+        let room = w.pointer(scratch);
+        let registers = w.pointer(u64);
+        let signature =
+            |result: TypeId, params: &[(&'static str, TypeId)]| Signature { result, params: params.to_vec() };
         let question = [("state", u32), ("class", u32), ("op", u32), ("args", args)];
-        let cond = [("number", u32), ("args", args)];
-        let functions = [
-            (ENTRY, w.function(ENTRY, int, &[("ctx", ctx)])),
-            ("step", w.function("step", u32, &[("state", u32), ("name", name), ("length", u32)])),
-            ("check", w.function("check", u64, &question)),
-            ("decide", w.function("decide", u64, &question)),
-            ("cond", w.function("cond", u64, &cond)),
-            ("walk", w.function("walk", u32, &[("state", u32), ("request", slots), ("count", u32)])),
-            ("subject", w.function("subject", u32, &[("who", who)])),
-        ];
-        let functions = functions.map(|(name, id)| (name.to_owned(), id)).into();
+        let cond = signature(u64, &[("number", u32), ("args", args)]);
+        let entry = signature(int, &[("ctx", registers)]);
+        let signatures = BTreeMap::from([
+            (ENTRY, signature(int, &[("ctx", ctx)])),
+            ("step", signature(u32, &[("state", u32), ("name", name), ("length", u32)])),
+            ("check", signature(u64, &question)),
+            ("decide", signature(u64, &question)),
+            ("walk", signature(u32, &[("state", u32), ("request", slots), ("count", u32)])),
+            ("subject", signature(u32, &[("who", who)])),
+            ("climb", signature(u64, &[("scratch", room)])),
+            ("tell", signature(u64, &[("scratch", room)])),
+        ]);
+        let structs = kernel_structs(&mut w, [u16, u32, u64]);
 
         for table in Table::ALL {
             let entries = table.entries(tables);
@@ -196,26 +235,95 @@ impl Btf {
             let array = array(w, int, n);
             w.pointer(array)
         };
-        let (kind, one) = (number(&mut w, 2), number(&mut w, 1));
-        let (key, value) = (w.pointer(u32), w.pointer(request));
-        let members = [("type", kind, 0), ("max_entries", one, 8), ("key", key, 16), ("value", value, 24)];
-        let map = w.structure("", MAP_BYTES, &members);
-        w.section(".maps", REQUEST_MAP, map, MAP_BYTES);
+        let place = w.structure(
+            "boesfs_place",
+            place::BYTES,
+            &[
+                ("root", u64, place::ROOT),
+                ("state", u32, place::STATE),
+                ("number", u32, place::NUMBER),
+                ("judged", u32, place::JUDGED),
+                ("kept", u32, place::KEPT),
+            ],
+        );
+        let places = array(&mut w, place, supers::MOST);
+        let of_super = w.structure(
+            "boesfs_super",
+            supers::BYTES,
+            &[("count", u32, supers::COUNT), ("places", places, supers::PLACES)],
+        );
+        let mut vars = Vec::new();
+        for (map, at) in Map::ALL.into_iter().zip(0..) {
+            let (key, value) = match map {
+                Map::Request => (Some(u32), Some(request)),
+                Map::Mounts => (Some(u64), Some(place)),
+                Map::Supers => (Some(u64), Some(of_super)),
+                Map::Handed => (Some(u64), Some(u64)),
+                Map::Dirs => (Some(u32), Some(u64)),
+                Map::Scratch => (Some(u32), Some(scratch)),
+                Map::Events => (None, None),
+            };
+            let mut members = vec![("type", number(&mut w, map.kind() as usize))];
+            if map.entries() > 0 {
+                members.push(("max_entries", number(&mut w, map.entries() as usize)));
+            }
+            members.extend(key.map(|key| ("key", w.pointer(key))));
+            members.extend(value.map(|value| ("value", w.pointer(value))));
+            if map.flags() > 0 {
+                members.push(("map_flags", number(&mut w, map.flags() as usize)));
+            }
+            let members: Vec<_> = members.into_iter().zip(0..).map(|((name, of), i)| (name, of, 8 * i)).collect();
+            let of = w.structure("", MAP_BYTES, &members);
+            let var = w.add(map.name(), VAR, 0, of.0, &[GLOBAL]);
+            vars.extend([var.0, (at * MAP_BYTES) as u32, MAP_BYTES as u32]);
+        }
+        w.add(".maps", DATASEC, Map::ALL.len(), (Map::ALL.len() * MAP_BYTES) as u32, &vars);
+        for data in Data::ALL {
+            let of = match data {
+                Data::Session => {
+                    let members = [
+                        ("cgroup", u64, session::CGROUP),
+                        ("class", u32, session::CLASS),
+                        ("setattr_mapped", u32, session::SETATTR_MAPPED),
+                    ];
+                    let of = w.structure("boesfs_session", session::BYTES, &members);
+                    w.constant(of)
+                }
+                Data::Live => {
+                    let counters = array(&mut w, u64, (live::BYTES - live::COUNTERS) / 8);
+                    let members = [
+                        ("moving", u32, live::MOVING),
+                        ("generation", u32, live::GENERATION),
+                        ("armed", u64, live::ARMED),
+                        ("counters", counters, live::COUNTERS),
+                    ];
+                    w.structure("boesfs_live", live::BYTES, &members)
+                }
+            };
+            w.section(data.section(), data.symbol(), of, data.bytes());
+        }
         let license = array(&mut w, u8, 4);
         w.section("license", "_license", license, 4);
-        Btf { writer: w, functions, cond: (cond, u64) }
+        Btf { writer: w, signatures, cond, entry, structs }
     }
 
     /// The type of a function of the program.
-    pub(super) fn function(&mut self, name: &str) -> TypeId {
-        if let Some(id) = self.functions.get(name) {
-            return *id;
-        }
-        // One of the functions that `cond` is spread over.
-        let (params, result) = self.cond;
-        let id = self.writer.function(name, result, &params);
-        self.functions.insert(name.to_owned(), id);
-        id
+    pub(super) fn function(&mut self, function: &Function) -> TypeId {
+        let known = self.signatures.get(function.name.as_str());
+        let signature = match known {
+            Some(known) => known,
+            None if function.section != TEXT => &self.entry,
+            // The kernel looks at what static functions are called with, not at what they say.
+            None if function.linkage == Linkage::Static => &self.entry,
+            // `cond`, and the functions that it is spread over.
+            None => &self.cond,
+        };
+        self.writer.function(&function.name, function.linkage, signature)
+    }
+
+    /// The structure that `field` is in.
+    pub(super) fn structure(&self, field: Field) -> TypeId {
+        self.structs.get(field.structure()).copied().unwrap_or(TypeId(0))
     }
 
     /// The offset of a string, added if it is new.
@@ -238,8 +346,50 @@ impl Btf {
     }
 }
 
-/// Bytes of a map definition in `.maps`: four pointers.
-pub(super) const MAP_BYTES: usize = 32;
+/// Bytes of a map definition in `.maps`: at most five pointers.
+pub(super) const MAP_BYTES: usize = 40;
+/// The types of a map's key and value in the `.BTF` of every object: for maps that the kernel makes with their types only.
+#[must_use]
+pub const fn map_types(map: Map) -> Option<[u32; 2]> {
+    match map {
+        Map::Dirs => Some([U32_TYPE, U64_TYPE]),
+        Map::Scratch => Some([U32_TYPE, SCRATCH_TYPE]),
+        _ => None,
+    }
+}
+
+/// The number of the type `unsigned int`.
+pub(super) const U32_TYPE: u32 = 3;
+/// The number of the type `unsigned long long`.
+pub(super) const U64_TYPE: u32 = 4;
+/// The number of the type of a task's scratch memory.
+pub(super) const SCRATCH_TYPE: u32 = 7;
+
+/// The structures of the kernel, as far as they are declared here. A pointer to one that stands later, or to itself, is one
+/// to a forward declaration: loaders look at names and kinds alone.
+fn kernel_structs(w: &mut Writer, [u16, u32, u64]: [TypeId; 3]) -> BTreeMap<&'static str, TypeId> {
+    let mut ids: BTreeMap<&'static str, TypeId> = BTreeMap::new();
+    let nothing = w.pointer(TypeId(0));
+    for (name, members) in STRUCTS {
+        let members: Vec<_> = kernel::layout(members)
+            .into_iter()
+            .map(|(name, member, at)| {
+                let of = match member {
+                    Member::U16 => u16,
+                    Member::U32 => u32,
+                    Member::U64 => u64,
+                    Member::Pointer(_) | Member::Bytes => nothing,
+                    Member::Inside(inside) => ids.get(inside).copied().unwrap_or(TypeId(0)),
+                    Member::Id(inner) => w.structure("", 4, &[(inner, u32, 0)]),
+                };
+                (name, of, at as usize)
+            })
+            .collect();
+        let id = w.structure(name, kernel::struct_size(name).0 as usize, &members);
+        ids.insert(name, id);
+    }
+    ids
+}
 
 /// A structure of `u32` members.
 fn words(w: &mut Writer, name: &str, members: &[&str], u32: TypeId) -> TypeId {

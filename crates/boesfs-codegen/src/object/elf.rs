@@ -4,15 +4,14 @@
 //! aligned to 8 bytes. Calls inside `.text` are relative and need no relocation.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use ::object::Endianness;
 use ::object::elf;
 use ::object::write::StringId;
 use ::object::write::elf::{FileHeader, Rel, SectionHeader, SectionIndex, Sym, Writer};
 
-use crate::bpf::{Insn, Place, Program};
-use crate::emit::layout::{ENTRY, ENTRY_SECTION, REQUEST_MAP, Table};
+use crate::bpf::{Insn, Linkage, Place, Program};
+use crate::emit::layout::{Data, Map, Table};
 use crate::manifest::Manifest;
 use crate::tables::Tables;
 
@@ -23,8 +22,6 @@ use super::{BuildError, ext, manifest as header, sections};
 pub(super) const RELOC_PLACE: u32 = 1;
 /// Relocation of a call: `R_BPF_64_32`.
 pub(super) const RELOC_CALL: u32 = 10;
-/// The section of the functions.
-pub(super) const TEXT: &str = ".text";
 /// The section of the map definitions.
 pub(super) const MAPS: &str = ".maps";
 /// What the programs are licensed under: the kernel wants to know.
@@ -32,7 +29,7 @@ const LICENSE: &[u8] = b"GPL\0";
 
 /// A section before it has an offset.
 struct Section {
-    name: &'static str,
+    name: String,
     flags: u64,
     bytes: Vec<u8>,
 }
@@ -44,6 +41,7 @@ struct Symbol {
     kind: elf::SymbolType,
     value: u64,
     size: u64,
+    visibility: elf::SymbolVisibility,
 }
 
 /// A relocation in section `section`: the slot, the symbol and the type.
@@ -69,42 +67,57 @@ struct Parts {
     sections: Vec<Section>,
     symbols: Vec<Symbol>,
     relocs: Vec<Reloc>,
+    /// How many sections of code there are: the first ones.
+    code: usize,
 }
 
 fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Parts, postcard::Error> {
-    let split = program.functions().first().map_or(0, |entry| entry.end);
-    let code = [(ENTRY_SECTION, 0..split), (TEXT, split..program.insns().len())];
     let (exec, alloc, write) = (elf::SHF_EXECINSTR.0, elf::SHF_ALLOC.0, elf::SHF_WRITE.0);
-    let mut p = Parts { sections: Vec::new(), symbols: Vec::new(), relocs: Vec::new() };
-    code_parts(&mut p, program, &code, alloc | exec);
+    let mut p = Parts { sections: Vec::new(), symbols: Vec::new(), relocs: Vec::new(), code: 0 };
+    code_parts(&mut p, program, alloc | exec);
     for table in Table::ALL {
         let bytes = sections::encode(tables, table);
         p.add_object(table.symbol(), table.section(), alloc, bytes);
     }
-    p.add_object(REQUEST_MAP, MAPS, alloc | write, vec![0; MAP_BYTES]);
+    for data in Data::ALL {
+        let flags = if data.is_writable() { alloc | write } else { alloc };
+        p.add_object(data.symbol(), data.section(), flags, vec![0; data.bytes()]);
+    }
+    let section = p.sections.len();
+    p.sections.push(Section {
+        name: MAPS.to_owned(),
+        flags: alloc | write,
+        bytes: vec![0; Map::ALL.len() * MAP_BYTES],
+    });
+    for (map, at) in Map::ALL.into_iter().zip(0..) {
+        let (kind, visibility) = (elf::STT_OBJECT, elf::STV_DEFAULT);
+        let (value, size) = (at * MAP_BYTES as u64, MAP_BYTES as u64);
+        p.symbols.push(Symbol { name: map.name().to_owned(), section, kind, value, size, visibility });
+    }
     p.add_object("_license", "license", alloc | write, LICENSE.to_vec());
     let mut btf = Btf::new(tables);
-    let ext = ext::encode(program, &code, &mut btf);
+    let ext = ext::encode(program, &mut btf);
     let manifest = header::encode(manifest, tables)?;
     for (name, bytes) in [(".BTF", btf.to_bytes()), (".BTF.ext", ext), (header::SECTION, manifest)] {
-        p.sections.push(Section { name, flags: 0, bytes });
+        p.sections.push(Section { name: name.to_owned(), flags: 0, bytes });
     }
     Ok(p)
 }
 
 impl Parts {
     /// A section that is one variable.
-    fn add_object(&mut self, name: &str, section: &'static str, flags: u64, bytes: Vec<u8>) {
+    fn add_object(&mut self, name: &str, section: &str, flags: u64, bytes: Vec<u8>) {
         let size = bytes.len() as u64;
-        self.sections.push(Section { name: section, flags, bytes });
+        self.sections.push(Section { name: section.to_owned(), flags, bytes });
         let section = self.sections.len() - 1;
-        self.symbols.push(Symbol { name: name.to_owned(), section, kind: elf::STT_OBJECT, value: 0, size });
+        let visibility = elf::STV_DEFAULT;
+        self.symbols.push(Symbol { name: name.to_owned(), section, kind: elf::STT_OBJECT, value: 0, size, visibility });
     }
 }
 
-fn code_parts(p: &mut Parts, program: &Program, code: &[(&'static str, Range<usize>); 2], flags: u64) {
+fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
     let slots: Vec<[u8; 8]> = program.slots().collect();
-    for (section, (name, range)) in code.iter().enumerate() {
+    for (section, (name, range)) in program.sections().into_iter().enumerate() {
         let mut bytes = slots[range.clone()].concat();
         for slot in range.clone() {
             let at = slot - range.start;
@@ -112,7 +125,8 @@ fn code_parts(p: &mut Parts, program: &Program, code: &[(&'static str, Range<usi
                 Insn::LoadPlace { place, .. } => {
                     let symbol = match place {
                         Place::Table(table) => table.symbol(),
-                        Place::RequestMap => REQUEST_MAP,
+                        Place::Data(data) => data.symbol(),
+                        Place::Map(map) => map.name(),
                     };
                     p.relocs.push(Reloc { section, slot: at, symbol: symbol.to_owned(), kind: RELOC_PLACE });
                 }
@@ -129,11 +143,13 @@ fn code_parts(p: &mut Parts, program: &Program, code: &[(&'static str, Range<usi
         }
         for f in program.functions().iter().filter(|f| range.contains(&f.start)) {
             let (value, size) = ((f.start - range.start) as u64 * 8, (f.end - f.start) as u64 * 8);
-            p.symbols.push(Symbol { name: f.name.clone(), section, kind: elf::STT_FUNC, value, size });
+            // libbpf takes a hidden function for a static one, whatever its binding.
+            let visibility = if f.linkage == Linkage::Static { elf::STV_HIDDEN } else { elf::STV_DEFAULT };
+            p.symbols.push(Symbol { name: f.name.clone(), section, kind: elf::STT_FUNC, value, size, visibility });
         }
-        p.sections.push(Section { name, flags, bytes });
+        p.code = section + 1;
+        p.sections.push(Section { name: name.to_owned(), flags, bytes });
     }
-    debug_assert_eq!(program.functions().first().map(|f| f.name.as_str()), Some(ENTRY));
 }
 
 /// The file, and the offset of the manifest section in it.
@@ -168,7 +184,7 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
             section: Some(symbol.section as u32 + 1),
             st_name,
             st_info: elf::SymbolInfo::new(elf::STB_GLOBAL, symbol.kind),
-            st_other: Default::default(),
+            st_other: elf::SymbolOther::default().with_visibility(symbol.visibility),
             st_shndx: Default::default(),
             st_value: symbol.value,
             st_size: symbol.size,
@@ -177,7 +193,11 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
     }
 
     let mut relocs = Vec::new();
-    for (section, name) in [(0, ".relsyscall"), (1, ".rel.text")] {
+    let names: Vec<String> = parts.sections[..parts.code].iter().map(|s| format!(".rel{}", s.name)).collect();
+    for (section, name) in names.iter().enumerate() {
+        if parts.relocs.iter().all(|reloc| reloc.section != section) {
+            continue;
+        }
         let offset = w.write_align_relocation();
         let mut count = 0;
         for reloc in parts.relocs.iter().filter(|reloc| reloc.section == section) {

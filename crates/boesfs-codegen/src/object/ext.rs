@@ -1,29 +1,36 @@
 //! Section `.BTF.ext`: which type each function has, and which source line each instruction comes from.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::btf::{self, Btf};
 use super::read::ReadError;
-use crate::bpf::{Line, Program};
+use crate::bpf::{Field, Line, Program, Relocated};
 
-/// With the two fields for CO-RE relocations, which are empty.
+/// With the two fields for CO-RE relocations.
 const HEADER_BYTES: usize = 32;
 const FUNC_INFO_BYTES: u32 = 8;
 const LINE_INFO_BYTES: u32 = 16;
+const CORE_BYTES: u32 = 16;
+/// `BPF_CORE_FIELD_BYTE_OFFSET`: what a relocation to a field asks for.
+const CORE_OFFSET: u32 = 0;
 
-/// The section for `program`, whose slots up to `split` stand in the section `first`, and the others in `second`.
-/// Adds strings and types to `btf`.
-pub(super) fn encode(program: &Program, sections: &[(&str, Range<usize>)], btf: &mut Btf) -> Vec<u8> {
-    let (mut funcs, mut lines) = (Vec::new(), Vec::new());
+/// The section for `program`. Adds strings and types to `btf`.
+pub(super) fn encode(program: &Program, btf: &mut Btf) -> Vec<u8> {
+    let (mut funcs, mut lines, mut fields) = (Vec::new(), Vec::new(), Vec::new());
     funcs.extend(FUNC_INFO_BYTES.to_le_bytes());
     lines.extend(LINE_INFO_BYTES.to_le_bytes());
-    for (name, slots) in sections {
+    if !program.fields().is_empty() {
+        // A part without records is none, to libbpf.
+        fields.extend(CORE_BYTES.to_le_bytes());
+    }
+    for (name, slots) in program.sections() {
         let name = btf.string(name);
         let offset = |slot: usize| (slot - slots.start) as u32 * 8;
         let functions: Vec<_> = program.functions().iter().filter(|f| slots.contains(&f.start)).collect();
         push(&mut funcs, &[name, functions.len() as u32]);
         for function in functions {
-            push(&mut funcs, &[offset(function.start), btf.function(&function.name).0]);
+            push(&mut funcs, &[offset(function.start), btf.function(function).0]);
         }
         let here: Vec<_> = program.lines().iter().filter(|line| slots.contains(&line.slot)).collect();
         push(&mut lines, &[name, here.len() as u32]);
@@ -31,14 +38,23 @@ pub(super) fn encode(program: &Program, sections: &[(&str, Range<usize>)], btf: 
             let (file, text) = (btf.string(&line.file), btf.string(&line.text));
             push(&mut lines, &[offset(line.slot), file, text, line_column(line)]);
         }
+        let here: Vec<_> = program.fields().iter().filter(|field| slots.contains(&field.slot)).collect();
+        if !here.is_empty() {
+            push(&mut fields, &[name, here.len() as u32]);
+        }
+        for Relocated { slot, field } in here {
+            let (of, access) = (btf.structure(*field).0, btf.string(&field.access()));
+            push(&mut fields, &[offset(*slot), of, access, CORE_OFFSET]);
+        }
     }
-    let (funcs_len, lines_len) = (funcs.len() as u32, lines.len() as u32);
+    let (funcs_len, lines_len, fields_len) = (funcs.len() as u32, lines.len() as u32, fields.len() as u32);
     let mut out = Vec::new();
     out.extend(btf::MAGIC.to_le_bytes());
     out.extend([1, 0]);
-    push(&mut out, &[HEADER_BYTES as u32, 0, funcs_len, funcs_len, lines_len, funcs_len + lines_len, 0]);
+    push(&mut out, &[HEADER_BYTES as u32, 0, funcs_len, funcs_len, lines_len, funcs_len + lines_len, fields_len]);
     out.extend(funcs);
     out.extend(lines);
+    out.extend(fields);
     out
 }
 
@@ -60,13 +76,17 @@ pub(super) struct Ext {
     pub(super) funcs: Vec<[u32; 2]>,
     /// Slot, file name, line text, line and column.
     pub(super) lines: Vec<[u32; 4]>,
+    /// The instructions relocated to fields.
+    pub(super) fields: Vec<Relocated>,
 }
 
 /// Reads the section. `bases` gives for each section of code its name, its first slot in the linked program, and its number of slots.
-pub(super) fn decode(ext: &[u8], strings: &Strings<'_>, bases: &[(&str, usize, usize)]) -> Result<Ext, ReadError> {
+pub(super) fn decode(ext: &[u8], types: &Types<'_>, bases: &[(String, usize, usize)]) -> Result<Ext, ReadError> {
     let bad = ReadError::Btf;
     let head = words(ext, 4..HEADER_BYTES)?;
-    let [header, func_at, func_len, line_at, line_len] = [head[0], head[1], head[2], head[3], head[4]];
+    let [header, func_at, func_len, line_at, line_len, core_at, core_len] =
+        [head[0], head[1], head[2], head[3], head[4], head[5], head[6]];
+    let strings = types.strings;
     if ext[..2] != btf::MAGIC.to_le_bytes() || header as usize != HEADER_BYTES {
         return Err(bad);
     }
@@ -90,13 +110,20 @@ pub(super) fn decode(ext: &[u8], strings: &Strings<'_>, bases: &[(&str, usize, u
     for (section, [offset, file, text, line]) in records::<4>(&part(line_at, line_len)?, LINE_INFO_BYTES)? {
         out.lines.push([slot(section, offset)?, file, text, line]);
     }
+    let core = if core_len == 0 { Vec::new() } else { records::<4>(&part(core_at, core_len)?, CORE_BYTES)? };
+    for (section, [offset, of, access, kind]) in core {
+        let field = Field::from_access(types.structure(of)?, strings.get(access)?);
+        let field = field.filter(|_| kind == CORE_OFFSET).ok_or(ReadError::Btf)?;
+        out.fields.push(Relocated { slot: slot(section, offset)? as usize, field });
+    }
+    out.fields.sort_unstable_by_key(|field| field.slot);
     out.funcs.sort_unstable();
     out.lines.sort_unstable();
     Ok(out)
 }
 
 /// The lines as a program has them.
-pub(super) fn lines(ext: &Ext, strings: &Strings<'_>) -> Result<Vec<Line>, ReadError> {
+pub(super) fn lines(ext: &Ext, strings: Strings<'_>) -> Result<Vec<Line>, ReadError> {
     let line = |[slot, file, text, line]: &[u32; 4]| {
         Ok(Line {
             slot: *slot as usize,
@@ -132,6 +159,42 @@ fn words(bytes: &[u8], range: Range<usize>) -> Result<Vec<u32>, ReadError> {
 
 /// The longest string that is read, with its end: many records that name one huge string would take forever.
 const MAX_STRING: usize = 1 << 16;
+
+/// The types of a `.BTF` section, as far as relocations name them.
+#[derive(Debug)]
+pub(super) struct Types<'a> {
+    pub(super) strings: Strings<'a>,
+    /// The offset of the name of each structure, by number of the type.
+    structures: BTreeMap<u32, u32>,
+}
+
+impl<'a> Types<'a> {
+    /// The types of the section `btf`.
+    pub(super) fn of(btf: &'a [u8]) -> Result<Types<'a>, ReadError> {
+        let strings = Strings::of(btf)?;
+        let head = words(btf, 0..btf::HEADER_BYTES)?;
+        let start = btf::HEADER_BYTES + head[2] as usize;
+        let all = words(btf, start..start + head[3] as usize)?;
+        let mut rest = all.as_slice();
+        let mut structures = BTreeMap::new();
+        let mut number = 1;
+        while let [name, info, _, tail @ ..] = rest {
+            let parts = (info & 0xffff) as usize;
+            let more = btf::parts_words(info >> 24 & 31, parts).ok_or(ReadError::Btf)?;
+            if info >> 24 & 31 == btf::STRUCT {
+                structures.insert(number, *name);
+            }
+            rest = tail.get(more..).ok_or(ReadError::Btf)?;
+            number += 1;
+        }
+        Ok(Types { strings, structures })
+    }
+
+    /// The name of the structure with this number.
+    fn structure(&self, number: u32) -> Result<&'a str, ReadError> {
+        self.strings.get(*self.structures.get(&number).ok_or(ReadError::Btf)?)
+    }
+}
 
 /// The string table of a `.BTF` section.
 #[derive(Clone, Copy, Debug)]

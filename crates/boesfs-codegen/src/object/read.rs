@@ -6,19 +6,21 @@
 
 use std::collections::BTreeMap;
 
+use ::object::elf::{SHF_EXECINSTR, STV_HIDDEN};
 use ::object::read::elf::ElfFile64;
 use ::object::{
     Architecture, Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
-    SectionIndex, SymbolKind,
+    SectionFlags, SectionIndex, SymbolFlags, SymbolKind,
 };
 
 use crate::bpf::program::FunctionId;
-use crate::bpf::{Function, Insn, Place, Program, ProgramError};
-use crate::emit::layout::{ENTRY, ENTRY_SECTION, FUNCTIONS, REQUEST_MAP, Table};
+use crate::bpf::{Function, Insn, Linkage, Place, Program, ProgramError, TEXT};
+use crate::emit::layout::{Data, ENTRY, FUNCTIONS, Map, Table};
 use crate::manifest::FORMAT;
 
-use super::elf::{MAPS, RELOC_CALL, RELOC_PLACE, TEXT};
-use super::ext::{self, Strings};
+use super::btf::MAP_BYTES;
+use super::elf::{MAPS, RELOC_CALL, RELOC_PLACE};
+use super::ext::{self, Types};
 use super::{KernelInfo, PolicyObject, TableError, manifest, sections, verify};
 
 /// Why bytes are not a policy object.
@@ -122,25 +124,29 @@ struct Symbols {
 }
 
 fn program(elf: &Elf<'_>, names: &BTreeMap<String, SectionIndex>) -> Result<(Program, KernelInfo), ReadError> {
-    let code = [ENTRY_SECTION, TEXT].map(|name| Ok::<_, ReadError>((name, named(elf, names, name)?)));
-    let [entry, text] = code;
-    let (entry, text) = (entry?, text?);
-    let split = entry.1.len() / 8;
-    let bases = [(entry.0, 0, split), (text.0, split, text.1.len() / 8)];
+    let mut code = code_sections(elf)?;
+    // In the order of the file, but for the functions that are called.
+    code.sort_by_key(|(name, _)| name == TEXT);
+    let mut base = 0;
+    let mut bases = Vec::new();
+    for (name, bytes) in &code {
+        bases.push((name.clone(), base, bytes.len() / 8));
+        base += bytes.len() / 8;
+    }
     let symbols = symbols(elf, names, &bases)?;
     let mut insns = Vec::new();
-    for ((name, code), (_, base, _)) in [entry, text].into_iter().zip(bases) {
-        insns.extend(decode(elf, names[name], code, base, &symbols)?);
+    for ((name, code), (_, base, _)) in code.iter().zip(&bases) {
+        insns.extend(decode(elf, names[name], code, *base, &symbols)?);
     }
     let btf = named(elf, names, ".BTF")?;
-    let strings = Strings::of(btf)?;
-    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &strings, &bases)?;
-    let lines = ext::lines(&ext, &strings)?;
+    let types = Types::of(btf)?;
+    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &types, &bases)?;
+    let lines = ext::lines(&ext, types.strings)?;
     let starts = symbols.functions.iter().map(|f| f.start as u32);
     if !starts.eq(ext.funcs.iter().map(|[slot, _]| *slot)) {
         return Err(ReadError::Btf);
     }
-    let program = Program::new(insns, symbols.functions, lines)?;
+    let program = Program::new(insns, symbols.functions, lines, ext.fields)?;
     if let Some(name) = FUNCTIONS.into_iter().find(|name| program.function(name).is_none()) {
         return Err(bad(name));
     }
@@ -150,10 +156,23 @@ fn program(elf: &Elf<'_>, names: &BTreeMap<String, SectionIndex>) -> Result<(Pro
     Ok((program, KernelInfo { btf: btf.to_vec(), func_info: ext.funcs, line_info: ext.lines }))
 }
 
+/// The sections of code, in the order of the file: name and bytes.
+fn code_sections<'a>(elf: &Elf<'a>) -> Result<Vec<(String, &'a [u8])>, ReadError> {
+    let mut code = Vec::new();
+    for section in elf.sections() {
+        let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
+        if sh_flags.0 & SHF_EXECINSTR.0 != 0 {
+            let name = section.name().map_err(|_| ReadError::NotElf)?;
+            code.push((name.to_owned(), section.data().map_err(|_| bad(name))?));
+        }
+    }
+    Ok(code)
+}
+
 fn symbols(
     elf: &Elf<'_>,
     names: &BTreeMap<String, SectionIndex>,
-    bases: &[(&str, usize, usize)],
+    bases: &[(String, usize, usize)],
 ) -> Result<Symbols, ReadError> {
     let mut functions = Vec::new();
     let mut places = BTreeMap::new();
@@ -162,16 +181,28 @@ fn symbols(
         let section = symbol.section_index();
         let in_section = |section_name: &str| section == names.get(section_name).copied();
         if symbol.kind() == SymbolKind::Text {
-            let (_, base, _) = bases.iter().find(|(section, ..)| in_section(section)).ok_or_else(|| bad(name))?;
+            let (section_name, base, _) =
+                bases.iter().find(|(section, ..)| in_section(section)).ok_or_else(|| bad(name))?;
             let (start, size) = (symbol.address(), symbol.size());
             let end = start.checked_add(size).filter(|end| end % 8 == 0 && start % 8 == 0).ok_or_else(|| bad(name))?;
-            let function =
-                Function { name: name.to_owned(), start: base + start as usize / 8, end: base + end as usize / 8 };
+            let hidden =
+                matches!(symbol.flags(), SymbolFlags::Elf { st_other, .. } if st_other.visibility() == STV_HIDDEN);
+            let function = Function {
+                name: name.to_owned(),
+                section: section_name.clone(),
+                linkage: if hidden { Linkage::Static } else { Linkage::Global },
+                start: base + start as usize / 8,
+                end: base + end as usize / 8,
+            };
             functions.push((function, symbol.index().0));
+        } else if in_section(MAPS) {
+            let at = Map::ALL.into_iter().zip(0..).find(|(map, _)| map.name() == name);
+            let (map, _) = at.filter(|(_, at)| at * MAP_BYTES as u64 == symbol.address()).ok_or_else(|| bad(name))?;
+            places.insert(symbol.index().0, Place::Map(map));
         } else if symbol.address() == 0 {
             let table = Table::ALL.into_iter().find(|table| in_section(table.section()) && table.symbol() == name);
-            let map = (in_section(MAPS) && name == REQUEST_MAP).then_some(Place::RequestMap);
-            if let Some(place) = table.map(Place::Table).or(map) {
+            let data = Data::ALL.into_iter().find(|data| in_section(data.section()) && data.symbol() == name);
+            if let Some(place) = table.map(Place::Table).or(data.map(Place::Data)) {
                 places.insert(symbol.index().0, place);
             }
         }
