@@ -429,3 +429,23 @@ fn descendants(pid: u32) -> Vec<u32> {
     let children: Vec<u32> = children.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     children.iter().flat_map(|child| std::iter::once(*child).chain(descendants(*child))).collect()
 }
+
+#[test]
+fn a_reload_that_the_hook_cannot_do_leaves_the_command_alone() {
+    let site = Site::new();
+    let mut command = site.exec(Who::Root, &[], &["sh", "-c", "echo ready; read line; echo still here"]);
+    let mut running = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("run");
+    let mut output = running.stdout.take().expect("piped");
+    output.read_exact(&mut [0; 6]).expect("ready");
+    let agent = Command::new("pgrep").args(["-P", &running.id().to_string()]).output().expect("pgrep");
+    let reload = |pid: &str| Command::new(site.at("boesfs")).args(["reload", pid]).output().expect("reload");
+    let kept = reload(out(&agent).trim());
+    assert_eq!(kept.status.code(), Some(1), "{kept:?}");
+    assert!(err(&kept).contains("the policy in force stays: "), "{kept:?}");
+    let stranger = reload(&running.id().to_string());
+    assert!(err(&stranger).contains("is no agent of a sandbox"), "{stranger:?}");
+    drop(running.stdin.take());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).expect("text");
+    assert_eq!((rest.as_str(), running.wait().expect("ends").code()), ("still here\n", Some(0)));
+}

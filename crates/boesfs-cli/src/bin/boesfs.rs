@@ -17,6 +17,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Exec(Box<cmd::exec::ExecArgs>),
+    Reload(cmd::reload::ReloadArgs),
     Doctor(cmd::doctor::DoctorArgs),
     Eval(cmd::eval::EvalArgs),
 
@@ -28,6 +29,7 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Exec(args) => cmd::exec::exec(*args),
+        Command::Reload(args) => cmd::reload::reload(&args),
         Command::Doctor(args) => cmd::doctor::doctor(&args),
         Command::Eval(args) => cmd::eval::eval(&args),
         Command::Man => match cmd::man::write(&Cli::command(), &mut io::stdout().lock()) {

@@ -5,3 +5,4 @@ mod environment;
 pub mod eval;
 pub mod exec;
 pub mod man;
+pub mod reload;

@@ -1,6 +1,5 @@
 //! The agent: starts the sandbox, serves its file system, passes signals on, and ends with the command's status.
 
-use std::any::Any;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -8,13 +7,16 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 
 use super::channel::{self, Report};
 use super::children::{self, Inherited};
 use super::error::{SetupError, Step};
+use super::layer::{Layer, Members};
 use super::plan::Plan;
 use super::privileges;
+use super::reload::Asked;
 use super::seccomp::Filters;
 use super::sys::{self, Disposition, Fork, Lineage, Received, SignalSet, Target};
 use super::terminal::Terminal;
@@ -57,22 +59,15 @@ pub enum RunError {
     NotExecuted(#[source] io::Error),
 }
 
-/// What holds a served file system: it is served until this is dropped.
-pub type Served = Box<dyn Any>;
-
-/// Serves the FUSE file system behind a device.
-pub type Serve<'a> = Box<dyn FnOnce(OwnedFd) -> io::Result<Served> + 'a>;
-
 /// Runs `plan`: sets the sandbox up, runs the command in it, and waits until every process in it has ended.
 ///
-/// `serve` is called once the file system is mounted (never for [`super::plan::Root::Native`]); it may start threads.
-/// `note` gets what people may want to know.
+/// `layer` is what the hook does for it; what it holds is to be dropped after this returns, not before. `note` gets what people may want to know.
 ///
 /// The calling process must have one thread until then; the calling thread must be the one that lives longest.
 ///
 /// # Errors
 /// [`RunError`]; in both cases nothing of the workload is left.
-pub fn run(plan: &Plan, serve: Serve<'_>, note: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
+pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
     refuse_directories()?;
     let filters = Filters::new(plan.tracing)?;
     // Where the caller ignores it, children would be reaped before anyone could ask how they ended.
@@ -83,30 +78,41 @@ pub fn run(plan: &Plan, serve: Serve<'_>, note: &mut dyn FnMut(&str)) -> Result<
     let terminal = Terminal::open();
     let (channel, theirs) = channel::pair().step("make a socket pair")?;
 
+    let gate = if layer.guards() { Some(pipe_with(PipeFlags::CLOEXEC).step("make a pipe")?) } else { None };
+    let (waits, opens) = gate.unzip();
+
     let setup = match sys::fork(Lineage::Child).step("start a process")? {
         Fork::Child => {
-            drop(channel);
-            children::setup(&Inherited { plan, filters: &filters, channel: &theirs, terminal: &terminal, signals })
+            drop((channel, opens));
+            let gate = waits.as_ref();
+            children::setup(&Inherited {
+                plan,
+                filters: &filters,
+                channel: &theirs,
+                gate,
+                terminal: &terminal,
+                signals,
+            })
         }
         Fork::Parent(pid) => pid,
     };
-    drop(theirs);
+    drop((theirs, waits));
     let limited = privileges::limit_agent(plan.keep);
     let mut agent = Agent {
         channel,
         terminal,
-        serve: Some(serve),
-        served: None,
+        layer,
+        gate: opens,
         setup: Some(setup),
         init: None,
         workload: None,
+        is_ready: false,
         failure: limited.err().map(RunError::from),
         ended: None,
     };
     let result = agent.supervise(&incoming, note);
     agent.end_all();
     agent.terminal.take_back();
-    drop(agent.served.take());
     // The caller goes on as it was.
     signals.set();
     result
@@ -115,11 +121,13 @@ pub fn run(plan: &Plan, serve: Serve<'_>, note: &mut dyn FnMut(&str)) -> Result<
 struct Agent<'a> {
     channel: OwnedFd,
     terminal: Terminal,
-    serve: Option<Serve<'a>>,
-    served: Option<Served>,
+    layer: &'a mut dyn Layer,
+    /// Lets the command's process go on; closed, it fails.
+    gate: Option<OwnedFd>,
     setup: Option<Pid>,
     init: Option<Pid>,
     workload: Option<Pid>,
+    is_ready: bool,
     failure: Option<RunError>,
     ended: Option<Ended>,
 }
@@ -138,7 +146,7 @@ impl Agent<'_> {
                 Err(error) => return Err(SetupError::new("wait for the sandbox", error).into()),
             }
             while let Some(received) = sys::next_signal(incoming) {
-                self.take_signal(received);
+                self.take_signal(received, note);
             }
             // After the children were looked at: what they said before they ended is there by now.
             self.hear(note);
@@ -156,14 +164,17 @@ impl Agent<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => SetupError::new("hear from the sandbox", error).into(),
-                Ok(Some(Report::Mounted(device))) => match self.serve.take().map(|serve| serve(device)) {
-                    Some(Ok(served)) => {
-                        self.served = Some(served);
-                        continue;
-                    }
-                    Some(Err(error)) => SetupError::new("serve the file system", error).into(),
-                    None => SetupError::new("serve a second file system", Errno::EXIST).into(),
+                Ok(Some(Report::Mounted(device))) => match self.layer.serve(device) {
+                    Ok(()) => continue,
+                    Err(error) => SetupError::new("serve the file system", error).into(),
                 },
+                Ok(Some(Report::Ready)) => {
+                    self.is_ready = true;
+                    match self.guard() {
+                        Ok(()) => continue,
+                        Err(error) => SetupError::new("put the sandbox under guard", error).into(),
+                    }
+                }
                 Ok(Some(Report::Init(pid))) => {
                     self.init = Some(pid);
                     continue;
@@ -172,7 +183,10 @@ impl Agent<'_> {
                     self.workload = Some(pid);
                     // It may have ended already, unknown as it was.
                     self.reap();
-                    continue;
+                    match self.guard() {
+                        Ok(()) => continue,
+                        Err(error) => SetupError::new("put the sandbox under guard", error).into(),
+                    }
                 }
                 Ok(Some(Report::Failed { step, errno })) => {
                     let (step, help) = match step.split_once('\n') {
@@ -193,7 +207,25 @@ impl Agent<'_> {
         }
     }
 
-    fn take_signal(&mut self, Received { signal, by_kernel }: Received) {
+    /// Puts the sandbox under guard, once it is ready and both processes are known, and lets the command's process go on.
+    fn guard(&mut self) -> io::Result<()> {
+        let (true, Some(init), Some(workload)) = (self.is_ready, self.init, self.workload) else { return Ok(()) };
+        let Some(gate) = self.gate.take() else { return Ok(()) };
+        self.layer.guard(Members { init, workload })?;
+        // One that has ended meanwhile is found by its end.
+        let _ = rustix::io::write(&gate, b"g");
+        Ok(())
+    }
+
+    fn take_signal(&mut self, Received { signal, by_kernel, queued }: Received, note: &mut dyn FnMut(&str)) {
+        if signal == libc::SIGHUP
+            && let Some(asked) = queued.and_then(|(pid, value)| Asked::by(pid, value))
+        {
+            let result = self.layer.reload();
+            note(result.as_ref().map_or_else(|kept| kept.as_str(), |done| done.as_str()));
+            asked.answer(&result);
+            return;
+        }
         match signal {
             libc::SIGCHLD => self.reap(),
             libc::SIGCONT => {
@@ -261,10 +293,6 @@ impl Agent<'_> {
 
     /// Kills what is left, and waits until it is gone. With init, the kernel kills all of its pid namespace.
     fn end_all(&mut self) {
-        if self.served.is_none() {
-            // Whatever waits for an answer of a file system that nobody serves is to fail.
-            self.serve = None;
-        }
         for pid in [self.init, self.workload, self.setup].into_iter().flatten() {
             // These are unreaped children: the ids are theirs.
             let _ = sys::send(Target::Process(pid), libc::SIGKILL);

@@ -26,6 +26,8 @@ pub(super) enum Report {
     Init(Pid),
     /// The process that becomes the command.
     Workload(Pid),
+    /// All mounts are there, and the command's process waits for the agent.
+    Ready,
     /// A step failed.
     Failed { step: String, errno: i32 },
     /// All is set up, but the command could not be executed.
@@ -45,6 +47,7 @@ pub(super) fn send(socket: impl AsFd, report: &Report) -> io::Result<()> {
         Report::Mounted(fd) => (b'm', 0, "", Some(fd)),
         Report::Init(pid) => (b'i', pid.as_raw_nonzero().get(), "", None),
         Report::Workload(pid) => (b'w', pid.as_raw_nonzero().get(), "", None),
+        Report::Ready => (b'r', 0, "", None),
         Report::Failed { step, errno } => (b'f', *errno, step.as_str(), None),
         Report::NotExecuted { errno } => (b'x', *errno, "", None),
         Report::Note(text) => (b'n', 0, text.as_str(), None),
@@ -87,6 +90,7 @@ fn parse(bytes: &[u8], fd: Option<OwnedFd>) -> Option<Report> {
         b'm' => Report::Mounted(fd?),
         b'i' => Report::Init(Pid::from_raw(number)?),
         b'w' => Report::Workload(Pid::from_raw(number)?),
+        b'r' => Report::Ready,
         b'f' => Report::Failed { step: text(), errno: number },
         b'x' => Report::NotExecuted { errno: number },
         b'n' => Report::Note(text()),

@@ -41,6 +41,8 @@ pub(super) struct Inherited<'a> {
     pub(super) plan: &'a Plan,
     pub(super) filters: &'a Filters,
     pub(super) channel: &'a OwnedFd,
+    /// Where the command's process hears that the sandbox is under guard, if it is to wait for that.
+    pub(super) gate: Option<&'a OwnedFd>,
     pub(super) terminal: &'a Terminal,
     /// The signals that were blocked before the agent blocked its own.
     pub(super) signals: SignalSet,
@@ -106,6 +108,9 @@ fn try_init(inherited: &Inherited<'_>, tree: &Tree) -> Result<(), SetupError> {
     tree.enter()?;
     privileges::drop_all_but(CapabilitySet::empty())?;
     inherited.filters.apply()?;
+    if inherited.gate.is_some() {
+        tell(inherited.channel, &Report::Ready)?;
+    }
     // Its memory is a copy of the agent's: not to be read or traced by the workload, which may have the same user.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).step("make the init process untraceable")
 }
@@ -133,8 +138,10 @@ fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Resu
     // Its own process group: kill(0, ...) in the sandbox does not reach the agent, nor whoever started it.
     setpgid(None, None).step("start a process group")?;
     inherited.terminal.lend_at_start(getpid());
-    if rustix::io::read(ready, &mut [0u8; 1]).step("wait for the sandbox")? != 1 {
-        return Err(SetupError::new("wait for the sandbox", io::Error::from(io::ErrorKind::BrokenPipe)));
+    for opened in std::iter::once(ready).chain(inherited.gate) {
+        if rustix::io::read(opened, &mut [0u8; 1]).step("wait for the sandbox")? != 1 {
+            return Err(SetupError::new("wait for the sandbox", io::Error::from(io::ErrorKind::BrokenPipe)));
+        }
     }
     // Not left to the change of the root by init, which may have missed this process.
     tree.enter_after()?;

@@ -194,6 +194,8 @@ pub(super) struct Received {
     pub(super) signal: i32,
     /// Whether the kernel sent it, as a terminal does, not a process.
     pub(super) by_kernel: bool,
+    /// With sigqueue(3): by which process, 0 for one of a foreign pid namespace, and the value.
+    pub(super) queued: Option<(u32, u64)>,
 }
 
 /// The next signal that waits at `descriptor`, if one does.
@@ -205,7 +207,22 @@ pub(super) fn next_signal(descriptor: &OwnedFd) -> Option<Received> {
     }
     // SAFETY: signalfd_siginfo is plain data without invalid values, and the kernel filled all of it.
     let info: libc::signalfd_siginfo = unsafe { std::ptr::read_unaligned(bytes.as_ptr().cast()) };
-    Some(Received { signal: info.ssi_signo as i32, by_kernel: info.ssi_code == libc::SI_KERNEL })
+    Some(Received {
+        signal: info.ssi_signo as i32,
+        by_kernel: info.ssi_code == libc::SI_KERNEL,
+        queued: (info.ssi_code == libc::SI_QUEUE).then_some((info.ssi_pid, info.ssi_ptr)),
+    })
+}
+
+/// Sends `signal` with `value` to the process `pid`.
+pub(super) fn queue(pid: Pid, signal: i32, value: u64) -> io::Result<()> {
+    let value = libc::sigval { sival_ptr: std::ptr::without_provenance_mut(value as usize) };
+    // SAFETY: the value is handed on as it is; nobody takes it for a pointer.
+    if unsafe { libc::sigqueue(pid.as_raw_nonzero().get(), signal, value) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// Sends `signal` to process `pid`, or with [`Target::Group`] to its process group.

@@ -11,13 +11,14 @@ use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Session};
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::policy::LoadedPolicy;
+use boesfs_runtime::sandbox::layer::Layer;
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
 use boesfs_runtime::sandbox::{self, Ended, zones};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::CapabilitySet;
 
-use super::{ExecArgs, finish, plan, recorder, tell};
+use super::{ExecArgs, finish, note, plan, recorder, tell};
 
 /// How long the kernel may keep names and attributes: a change made below the mount is seen within this time.
 const LIFETIME: Duration = Duration::from_secs(1);
@@ -39,6 +40,21 @@ pub(super) fn run(args: &ExecArgs, policy: LoadedPolicy, classes: &Classes, keep
     ended
 }
 
+/// The FUSE hook at work.
+struct Fuse {
+    /// Until the file system is served.
+    config: Option<Config>,
+    served: Option<Mount>,
+}
+
+impl Layer for Fuse {
+    fn serve(&mut self, device: OwnedFd) -> io::Result<()> {
+        let config = self.config.take().ok_or(io::ErrorKind::AlreadyExists)?;
+        self.served = Some(Mount::serve(device, config).map_err(io::Error::other)?);
+        Ok(())
+    }
+}
+
 fn supervise(
     policy: LoadedPolicy,
     plan: &Plan,
@@ -50,8 +66,6 @@ fn supervise(
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         open(path, flags, Mode::empty()).with_context(|| format!("cannot open {path}"))
     };
-    let (root, proc) = (directory("/")?, directory("/proc")?);
-    let sink = Arc::new(recorder.clone());
     let subjects = policy.manifest().subjects.clone();
     let session = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Session::Fixed(*class),
@@ -59,28 +73,19 @@ fn supervise(
     };
     // Without these capabilities, every process of the sandbox is of the agent's user and groups.
     let changes_user = plan.keep.intersects(CapabilitySet::SETUID | CapabilitySet::SETGID);
-    let identity = if changes_user { Identity::Caller } else { Identity::Own };
-    let serve = move |device: OwnedFd| {
-        let policy = Arc::new(policy);
-        let config = Config {
-            root,
-            policy: Policy { checker: policy.clone(), rights: policy, subjects },
-            session,
-            identity,
-            sink,
-            proc,
-            seen_at: PathBuf::from("/"),
-            lifetime: LIFETIME,
-            passthrough: Passthrough::Auto,
-            threads: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
-        };
-        let mount = Mount::serve(device, config).map_err(io::Error::other)?;
-        Ok(Box::new(mount) as Box<_>)
+    let policy = Arc::new(policy);
+    let config = Config {
+        root: directory("/")?,
+        policy: Policy { checker: policy.clone(), rights: policy, subjects },
+        session,
+        identity: if changes_user { Identity::Caller } else { Identity::Own },
+        sink: Arc::new(recorder.clone()),
+        proc: directory("/proc")?,
+        seen_at: PathBuf::from("/"),
+        lifetime: LIFETIME,
+        passthrough: Passthrough::Auto,
+        threads: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
     };
-    let mut note = |text: &str| {
-        if args.verbose {
-            eprintln!("boesfs: {text}");
-        }
-    };
-    Ok(sandbox::run(plan, Box::new(serve), &mut note)?)
+    let mut layer = Fuse { config: Some(config), served: None };
+    Ok(sandbox::run(plan, &mut layer, &mut note(args))?)
 }

@@ -187,6 +187,16 @@ fn recorder(args: &ExecArgs, policy: &LoadedPolicy, classes: &Classes) -> Result
     Ok(Recorder::new(Names(Arc::new(policy.manifest().clone())), streams))
 }
 
+/// Where what people may want to know goes.
+fn note(args: &ExecArgs) -> impl FnMut(&str) {
+    let verbose = args.verbose;
+    move |text| {
+        if verbose {
+            eprintln!("boesfs: {text}");
+        }
+    }
+}
+
 /// Ends the record, and tells what became of it.
 fn finish(args: &ExecArgs, recorder: Recorder) {
     let totals = recorder.finish();
