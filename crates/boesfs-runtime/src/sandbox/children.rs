@@ -166,7 +166,7 @@ fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Resu
         setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).step("turn core dumps off")?;
     }
     privileges::drop_all_but(inherited.plan.keep)?;
-    handed::confine()?;
+    handed::confine(inherited.plan)?;
     inherited.filters.apply()
 }
 

@@ -8,35 +8,72 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use landlock::{
-    ABI, Access, AccessFs, AddRuleError, AddRulesError, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
-    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::fs::{FileType, Mode, OFlags, fcntl_getfl, fstat, open};
 
-use super::error::SetupError;
+use super::error::{SetupError, Step};
+use super::plan::{Plan, Root};
+use super::sys::Rules;
 
-/// With rights to change, and to move between directories: without the last, Landlock refuses every such move.
-const KNOWN: ABI = ABI::V3;
+/// `LANDLOCK_ACCESS_FS_WRITE_FILE`
+const WRITE: u64 = 1 << 1;
+/// `LANDLOCK_ACCESS_FS_READ_FILE`
+const READ: u64 = 1 << 2;
+/// `LANDLOCK_ACCESS_FS_TRUNCATE`
+const TRUNCATE: u64 = 1 << 14;
+
+/// All rights of version 1: the bits up to `LANDLOCK_ACCESS_FS_MAKE_SYM`.
+const FIRST: u64 = (1 << 13) - 1;
+/// All rights of version 2, with `LANDLOCK_ACCESS_FS_REFER`: without it, Landlock refuses every move between directories.
+const SECOND: u64 = (1 << 14) - 1;
+/// All rights of version 3, with the one to truncate. Nothing newer is of use here.
+const THIRD: u64 = (1 << 15) - 1;
 
 /// Confines the calling thread, for good, if a file was handed in. `/` must be the sandbox's root, and `no_new_privs` set.
-pub(super) fn confine() -> Result<(), SetupError> {
+pub(super) fn confine(plan: &Plan) -> Result<(), SetupError> {
     let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
     let handed: Vec<Handed<'_>> =
         [input.as_fd(), output.as_fd(), error.as_fd()].into_iter().filter_map(Handed::new).collect();
     if !handed.iter().any(|handed| handed.holds_data) {
         return Ok(());
     }
-    restrict(&handed)
-        .map_err(|error| SetupError::new("confine the files that were handed in", io::Error::other(error.to_string())))
+    let known = match Rules::version() {
+        None => return Ok(()),
+        Some(1) => FIRST,
+        Some(2) => SECOND,
+        Some(_) => THIRD,
+    };
+    let what = "confine the files that were handed in";
+    let rules = Rules::new(known).step(what)?;
+    allow_below(&rules, Path::new("/"), known).step(what)?;
+    if let Root::Fuse(zones) = &plan.root {
+        // What `/` grants, once more: the kernel looks from a file upwards, and has less far to go.
+        for zone in zones {
+            // One that is hidden from here is none, and nothing is lost.
+            let _ = allow_below(&rules, &zone.path, known);
+        }
+    }
+    for handed in handed {
+        match rules.allow(handed.fd, handed.rights & known) {
+            // A pipe, or a file in memory: of no tree that Landlock looks at.
+            Err(error) if error.raw_os_error() == Some(libc::EBADFD) => {}
+            result => result.step(what)?,
+        }
+    }
+    rules.confine().step(what)
+}
+
+fn allow_below(rules: &Rules, directory: &Path, rights: u64) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rules.allow(open(directory, flags, Mode::empty())?, rights)
 }
 
 /// A descriptor that was handed in, of an object with a name outside of the sandbox.
 struct Handed<'a> {
     fd: BorrowedFd<'a>,
     /// What may be done with the object.
-    access: BitFlags<AccessFs>,
+    rights: u64,
     /// Whether more rights than the descriptor has would mean something.
     holds_data: bool,
 }
@@ -44,37 +81,18 @@ struct Handed<'a> {
 impl<'a> Handed<'a> {
     fn new(fd: BorrowedFd<'a>) -> Option<Handed<'a>> {
         let kind = FileType::from_raw_mode(fstat(fd).ok()?.st_mode);
-        let (read, write) = (BitFlags::from(AccessFs::ReadFile), AccessFs::WriteFile | AccessFs::Truncate);
         let mode = match fcntl_getfl(fd).ok()? & OFlags::ACCMODE {
-            OFlags::RDONLY => read,
-            OFlags::WRONLY => write,
-            _ => read | write,
+            OFlags::RDONLY => READ,
+            OFlags::WRONLY => WRITE | TRUNCATE,
+            _ => READ | WRITE | TRUNCATE,
         };
         match kind {
-            FileType::RegularFile | FileType::BlockDevice => Some(Handed { fd, access: mode, holds_data: true }),
+            FileType::RegularFile | FileType::BlockDevice => Some(Handed { fd, rights: mode, holds_data: true }),
             // A terminal, /dev/null: what they give does not depend on how they are opened.
-            FileType::CharacterDevice | FileType::Fifo => Some(Handed { fd, access: read | write, holds_data: false }),
+            FileType::CharacterDevice | FileType::Fifo => {
+                Some(Handed { fd, rights: READ | WRITE | TRUNCATE, holds_data: false })
+            }
             _ => None,
         }
     }
-}
-
-fn restrict(handed: &[Handed<'_>]) -> Result<(), Box<dyn std::error::Error>> {
-    let all = AccessFs::from_all(KNOWN);
-    let mut rules = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(all)?
-        .create()?
-        .add_rule(PathBeneath::new(PathFd::new("/")?, all))?;
-    for handed in handed {
-        match rules.try_clone()?.add_rule(PathBeneath::new(handed.fd, handed.access)) {
-            Ok(more) => rules = more,
-            // A pipe, or a file in memory: of no tree that Landlock looks at.
-            Err(RulesetError::AddRules(AddRulesError::Fs(AddRuleError::AddRuleCall { source, .. })))
-                if source.raw_os_error() == Some(libc::EBADFD) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    rules.restrict_self()?;
-    Ok(())
 }

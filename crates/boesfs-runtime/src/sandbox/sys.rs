@@ -1,4 +1,5 @@
-//! The system calls that no kept crate wraps safely: fork, exec, signal sets, `mount_setattr`, `close_range`.
+//! The system calls that no kept crate wraps safely, or as needed: fork, exec, signal sets, `mount_setattr`, `close_range`,
+//! Landlock.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -244,4 +245,53 @@ pub(super) enum Target {
     Group(Pid),
     OwnGroup,
     Self_,
+}
+
+/// A set of Landlock rules that is being made. Rights are those of `linux/landlock.h`, as bits.
+///
+/// The crate `landlock` looks at the type of each object first, which the policy may refuse.
+pub(super) struct Rules(OwnedFd);
+
+impl Rules {
+    /// The version of Landlock that this kernel has, from 1; none where it is not there or not on.
+    pub(super) fn version() -> Option<u32> {
+        const VERSION: u32 = 1;
+        let none = std::ptr::null::<u64>();
+        // SAFETY: with this flag the kernel takes no attributes: a null pointer and a size of 0.
+        let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0_usize, VERSION) };
+        u32::try_from(version).ok().filter(|version| *version > 0)
+    }
+
+    /// Rules that will refuse every right of `handled` that no rule grants.
+    pub(super) fn new(handled: u64) -> io::Result<Rules> {
+        // The first version of struct landlock_ruleset_attr: longer ones end in zeroes.
+        let attributes = &raw const handled;
+        // SAFETY: the attributes are one u64, of the size given, and outlive the call.
+        let fd = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, attributes, size_of::<u64>(), 0_u32) };
+        let Ok(fd @ 0..) = i32::try_from(fd) else { return Err(io::Error::last_os_error()) };
+        // SAFETY: the kernel gave a new descriptor, which nobody else owns.
+        Ok(Rules(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Grants `rights` on `object` and all below it.
+    pub(super) fn allow(&self, object: impl AsFd, rights: u64) -> io::Result<()> {
+        const PATH_BENEATH: u32 = 1;
+        #[repr(C, packed)]
+        struct PathBeneath {
+            allowed: u64,
+            parent: i32,
+        }
+        let rule = PathBeneath { allowed: rights, parent: object.as_fd().as_raw_fd() };
+        let (rules, rule) = (self.0.as_raw_fd(), &raw const rule);
+        // SAFETY: `rule` is a struct landlock_path_beneath_attr, packed as the kernel's, and outlives the call.
+        let result = unsafe { libc::syscall(libc::SYS_landlock_add_rule, rules, PATH_BENEATH, rule, 0_u32) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Confines the calling thread, for good. `no_new_privs` must be set.
+    pub(super) fn confine(&self) -> io::Result<()> {
+        // SAFETY: the call takes no pointers.
+        let result = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, self.0.as_raw_fd(), 0_u32) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
 }
