@@ -1,100 +1,15 @@
 //! `boesfs exec` as its users meet it: statuses, signals, the terminal, ways out, the audit stream. As root and as an
 //! ordinary user. Needs root, /dev/fuse, setpriv, script and python3.
 
+mod descriptors;
+mod rig;
+mod terminal;
+
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
-use tempfile::TempDir;
-
-const POLICY: &str = r#"policy test;
-default deny;
-let dir = "/nowhere";
-allow view, exec on "/usr/", "/bin/", "/lib/", "/lib64/", "/sbin/", "/etc/";
-allow view on "/tmp/";
-allow view on "/";
-deny all on "/root/";
-allow all on "{dir}/work/";
-deny all on "{dir}/work/**/.env";
-kill all on "{dir}/work/trap";
-"#;
-
-/// An ordinary user: no name is needed for one.
-const USER: &str = "54321";
-
-struct Site {
-    dir: TempDir,
-}
-
-impl Site {
-    fn new() -> Site {
-        let dir = tempfile::Builder::new().prefix("boesfs-exec").tempdir_in("/tmp").expect("temp dir");
-        let site = Site { dir };
-        let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("chmod");
-        open(site.dir.path());
-        fs::create_dir(site.at("work")).expect("mkdir");
-        open(&site.at("work"));
-        fs::write(site.at("p.bfs"), POLICY).expect("policy");
-        fs::write(site.at("work/.env"), "secret\n").expect("write");
-        fs::write(site.at("work/trap"), "trap\n").expect("write");
-        // The test binary's folder may be closed to other users.
-        let boesfs = site.at("boesfs");
-        fs::copy(env!("CARGO_BIN_EXE_boesfs"), &boesfs).expect("copy");
-        open(&boesfs);
-        // As udev sets it on installed systems.
-        let device = fs::Permissions::from_mode(0o666);
-        fs::set_permissions("/dev/fuse", device).expect("/dev/fuse: is FUSE there, and are you root?");
-        site
-    }
-
-    fn at(&self, path: &str) -> PathBuf {
-        self.dir.path().join(path)
-    }
-
-    /// `boesfs exec OPTIONS POLICY -- WORDS` as `who`.
-    fn exec(&self, who: Who, options: &[&str], words: &[&str]) -> Command {
-        let mut command = Command::new("timeout");
-        command.args(["-k", "5", "60"]);
-        if who == Who::User {
-            command.args(["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"]);
-        }
-        command.arg(self.at("boesfs")).args(["exec", "-D", &format!("dir={}", self.dir.path().display())]);
-        command.args(options).arg(self.at("p.bfs")).arg("--").args(words);
-        // Every directory of it open to everyone: one that is not makes 126 of 127, as with env(1).
-        command
-            .current_dir(self.at("work"))
-            .stdin(Stdio::null())
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin");
-        command
-    }
-
-    fn run(&self, who: Who, options: &[&str], words: &[&str]) -> Output {
-        self.exec(who, options, words).output().expect("run")
-    }
-
-    fn sh(&self, who: Who, script: &str) -> Output {
-        self.run(who, &[], &["sh", "-c", script])
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
-    Root,
-    User,
-}
-
-const EVERYONE: [Who; 2] = [Who::Root, Who::User];
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
+use rig::{EVERYONE, POLICY, Site, Who, agent_below, alive, descendants, err, kill, out, ps, wait_for};
 
 #[test]
 fn exit_statuses() {
@@ -202,20 +117,6 @@ call('tiocsti-high', 16, 0, 0x5412 | 1 << 40, b'x')
 }
 
 #[test]
-fn inherited_descriptors_are_closed() {
-    let site = Site::new();
-    let inner = site.exec(Who::Root, &[], &["sh", "-c", "cat /proc/self/fd/9/etc/shadow || cat <&9 || echo closed"]);
-    let words: Vec<String> = inner.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
-    let output = Command::new("sh")
-        .args(["-c", "exec 9</; exec timeout \"$@\"", "sh"])
-        .args(words)
-        .current_dir(site.at("work"))
-        .output()
-        .expect("run");
-    assert_eq!(out(&output), "closed\n", "{}", err(&output));
-}
-
-#[test]
 fn signals_go_to_the_command() {
     let site = Site::new();
     for who in EVERYONE {
@@ -259,6 +160,21 @@ fn what_the_command_leaves_ends_with_it() {
 }
 
 #[test]
+fn children_from_before_are_not_waited_for() {
+    let site = Site::new();
+    let inner = site.exec(Who::Root, &[], &["sh", "-c", "exit 3"]);
+    // Without `timeout`: what is executed becomes the parent of the shell's children.
+    let words = inner.get_args().skip(3);
+    let mut outer = Command::new("sh");
+    outer.args(["-c", "true & sleep 765432 & echo $! >slept; exec \"$@\"", "sh"]).args(words);
+    let status = outer.current_dir(site.at("work")).stdin(Stdio::null()).status().expect("run");
+    let slept = fs::read_to_string(site.at("work/slept")).expect("a number").trim().parse().expect("a number");
+    assert!(alive(slept), "it ended");
+    kill("-KILL", slept);
+    assert_eq!(status.code(), Some(3));
+}
+
+#[test]
 fn kill_0_stays_inside() {
     let site = Site::new();
     // The shell outside shares the process group with the agent, not with the command.
@@ -267,23 +183,6 @@ fn kill_0_stays_inside() {
     let mut outer = Command::new("setsid");
     outer.args(["-w", "sh", "-c", "\"$@\"; echo \"status $?\"", "sh"]).args(words).current_dir(site.at("work"));
     assert_eq!(out(&outer.output().expect("run")), "status 143\n");
-}
-
-#[test]
-fn the_terminal_works() {
-    let site = Site::new();
-    let inner =
-        site.exec(Who::Root, &[], &["bash", "-ic", "tty; test -t 0 && echo terminal; sleep 0.1 & wait; echo jobs $?"]);
-    let words: Vec<String> = inner.get_args().skip(3).map(|word| format!("'{}'", word.to_string_lossy())).collect();
-    let output = Command::new("script")
-        .args(["-qec", &words.join(" "), "/dev/null"])
-        .current_dir(site.at("work"))
-        .stdin(Stdio::null())
-        .output()
-        .expect("script");
-    let text = out(&output);
-    assert!(text.contains("/dev/console") && text.contains("terminal") && text.contains("jobs 0"), "{text}");
-    assert!(!text.contains("no job control") && !text.contains("cannot set terminal"), "{text}");
 }
 
 #[test]
@@ -386,48 +285,6 @@ fn doctor_tells_the_truth() {
     };
     assert!(usable("fuse") && !usable("lsm") && !usable("kmod"), "{report:#}");
     assert_eq!(output.status.code(), Some(0));
-}
-
-fn wait_for(condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(30), "it never came");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn kill(signal: &str, pid: u32) {
-    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill").success());
-}
-
-/// The agent, in the foreground of `timeout`.
-fn agent_below(timeout: u32) -> u32 {
-    descendants(timeout).into_iter().find(|pid| name(*pid) == "boesfs").expect("the agent")
-}
-
-fn ps() -> String {
-    let mut text = String::new();
-    let mut child = Command::new("ps").args(["-eo", "args"]).stdout(Stdio::piped()).spawn().expect("ps");
-    child.stdout.take().expect("piped").read_to_string(&mut text).expect("read");
-    child.wait().expect("wait");
-    text
-}
-
-fn name(pid: u32) -> String {
-    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
-}
-
-/// Whether `pid` runs: a zombie does not.
-fn alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
-}
-
-/// The processes below `pid`, itself left out.
-fn descendants(pid: u32) -> Vec<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children: Vec<u32> = children.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    children.iter().flat_map(|child| std::iter::once(*child).chain(descendants(*child))).collect()
 }
 
 #[test]

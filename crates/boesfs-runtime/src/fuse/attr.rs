@@ -23,6 +23,10 @@ const XATTR_MAX: usize = 65536;
 /// ioctls that concern a file alone: `FS_IOC_GETFLAGS`, `SETFLAGS`, `GETVERSION`, `FSGETXATTR`, `FSSETXATTR`.
 const IOCTLS: [u32; 7] = [0x8008_6601, 0x4008_6602, 0x8008_7601, 0x801c_581f, 0x401c_5820, 0x8004_6601, 0x4004_6602];
 
+/// The type of a terminal's ioctls (`asm-generic/ioctls.h`). isatty(3) tries one on every file that a program is given: no file is a
+/// terminal, which is no secret, and no refusal to record.
+const TERMINAL: u32 = 0x54;
+
 impl Fs {
     pub(super) fn getattr(&self, request: &Request<'_>, body: &mut Body<'_>, out: &mut Out) -> Result<(), Errno> {
         let getattr: GetattrIn = body.take()?;
@@ -284,6 +288,9 @@ impl Fs {
     pub(super) fn ioctl(&self, request: &Request<'_>, body: &mut Body<'_>, out: &mut Out) -> Result<(), Errno> {
         let ioctl: IoctlIn = body.take()?;
         let handle = self.handles.get(ioctl.fh)?;
+        if ioctl.cmd >> 8 & 0xff == TERMINAL {
+            return Err(Errno::NOTTY);
+        }
         let fill = |args: boesfs_lang::cond::Args, _: Option<&Stat>| args.with(Arg::Flags, ioctl.cmd.into());
         self.judge_node_with(request, &handle.node, Op::Ioctl, fill)?;
         if ioctl.flags & flag::IOCTL_UNRESTRICTED != 0 || !IOCTLS.contains(&ioctl.cmd) {

@@ -11,6 +11,7 @@ use boesfs_lang::policy::Effect;
 use rustix::fs::{AtFlags, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
+use super::descriptors::{self, Use};
 use super::fs::{Fs, Request};
 use super::handle::{Handle, Stream, Way};
 use super::judge::owned_by;
@@ -93,6 +94,7 @@ impl Fs {
         let flags = u64::from(open.flags & super::io::USER_FLAGS);
         self.judge_node_with(request, &node, Op::List, |args, _| args.with(Arg::Flags, flags))?;
         let dir = node.fd()?;
+        descriptors::room(Use::Handle)?;
         let fd = {
             let _acting = request.act()?;
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
+use super::descriptors::{self, Held, Use};
 use super::node::Node;
 
 const SHARDS: usize = 16;
@@ -43,7 +44,7 @@ pub(super) struct Handle {
     /// Single reads (writes) are to be judged, because a condition concerns them.
     pub(super) judge_reads: bool,
     pub(super) judge_writes: bool,
-    fd: OnceLock<OwnedFd>,
+    fd: OnceLock<Held>,
     /// Of a directory: what has been read of it.
     pub(super) stream: Mutex<Stream>,
 }
@@ -61,7 +62,7 @@ impl Handle {
     pub(super) fn new(node: Arc<Node>, flags: i32, way: Way, fd: Option<OwnedFd>) -> Handle {
         let held = OnceLock::new();
         if let Some(fd) = fd {
-            let _ = held.set(fd);
+            let _ = held.set(Held::new(fd));
         }
         Handle { node, flags, way, judge_reads: false, judge_writes: false, fd: held, stream: Mutex::default() }
     }
@@ -71,8 +72,9 @@ impl Handle {
         if let Some(fd) = self.fd.get() {
             return Ok(fd.as_fd());
         }
+        descriptors::room(Use::Handle)?;
         let fd = open()?;
-        Ok(self.fd.get_or_init(|| fd).as_fd())
+        Ok(self.fd.get_or_init(|| Held::new(fd)).as_fd())
     }
 
     /// Its descriptor below, if it has one.

@@ -10,6 +10,7 @@ use rustix::fs::{FallocateFlags, OFlags, SeekFrom, Stat};
 use rustix::io::Errno;
 
 use super::caller::FdPath;
+use super::descriptors::{self, Use};
 use super::fs::{Fs, Request};
 use super::handle::{Handle, Way};
 use super::judge::owned_by;
@@ -57,6 +58,7 @@ impl Fs {
             args
         };
         self.judge_open(request, node.state(), flags, args, || node.path())?;
+        descriptors::room(Use::Handle)?;
         let truncates = flags & libc::O_TRUNC as u32 != 0;
         if truncates {
             let fill = |args: Args, _: Option<&Stat>| args.with(Arg::Flags, (flags & USER_FLAGS).into());

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::caller::FdPath;
+use super::descriptors::{self, Use};
 use super::fs::{Fs, Request};
 use super::handle::Handle;
 use super::io::USER_FLAGS;
@@ -88,6 +89,7 @@ impl Fs {
             Ok(()) => {
                 let args = || fill(owned_by(None)).with(Arg::Owner, request.header.uid.into());
                 self.judge_open(request, target.state, create.flags, args, || target.parent.path_of(target.name))?;
+                descriptors::room(Use::Handle)?;
                 set_umask(create.umask);
                 let _acting = request.act()?;
                 let mode = Mode::from_raw_mode(create.mode & 0o7777);
@@ -135,6 +137,7 @@ impl Fs {
         let own_args = || fill(owned_by(None)).with(Arg::Owner, request.header.uid.into());
         self.judge_open(request, state, create.flags, own_args, path)?;
         let dir = parent.fd()?;
+        descriptors::room(Use::Handle)?;
         let exclusive = if create.flags & libc::O_EXCL as u32 != 0 { OFlags::EXCL } else { OFlags::empty() };
         let below = super::io::flags_below(create.flags) | exclusive | OFlags::TMPFILE;
         set_umask(create.umask);

@@ -13,6 +13,7 @@
 
 mod attr;
 mod caller;
+mod descriptors;
 mod dir;
 mod event;
 mod fs;

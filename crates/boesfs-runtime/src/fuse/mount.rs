@@ -9,7 +9,9 @@ use fuser::InitFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::process::Resource;
 
+use super::descriptors;
 use super::fs::{Answer, Fs};
 use super::wire::{Body, InHeader, Out, OutHeader, opcode};
 use super::{Config, FuseError, Session, sys};
@@ -53,7 +55,9 @@ impl Mount {
     /// # Errors
     /// See [`FuseError`].
     pub fn serve(device: OwnedFd, config: Config) -> Result<Mount, FuseError> {
-        raise_limits();
+        // As many descriptors and as large files as can be: the workload's own limits are the kernel's to keep.
+        descriptors::limit();
+        descriptors::raise(Resource::Fsize);
         let threads = config.threads.max(2);
         let agreed = handshake(&device, &config)?;
         let channels = channels(&device, threads)?;
@@ -132,16 +136,6 @@ pub fn mount_options(device: &OwnedFd) -> std::ffi::CString {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     let options = format!("fd={},rootmode=40000,user_id={uid},group_id={gid},allow_other", device.as_raw_fd());
     std::ffi::CString::new(options).unwrap_or_default()
-}
-
-/// Descriptors are spent on open files and on directories in use: as many as may be.
-fn raise_limits() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    for resource in [Resource::Nofile, Resource::Fsize] {
-        let limit = getrlimit(resource);
-        // What cannot be raised stays: opens fail with EMFILE then, which is a refusal.
-        let _ = setrlimit(resource, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    }
 }
 
 /// Shakes hands, by way of `fuser`, and gives the features both sides agreed on.

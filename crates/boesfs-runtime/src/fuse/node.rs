@@ -15,6 +15,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::caller::FdPath;
+use super::descriptors::{self, Held, Use};
 use super::handle::Backing;
 
 const SHARDS: usize = 16;
@@ -53,7 +54,7 @@ pub(super) struct Node {
     state: AtomicU32,
     /// References the kernel holds. Changed under the lock of the key's shard alone.
     lookups: AtomicU64,
-    fd: OnceLock<OwnedFd>,
+    fd: OnceLock<Held>,
     place: Mutex<Option<Place>>,
     /// Of a directory: its mode when last seen, with [`SEARCHED`] or [`NOT_SEARCHED`] once that is known.
     search: AtomicU32,
@@ -96,16 +97,17 @@ impl Node {
     /// Its descriptor (`O_PATH`), opened now if need be.
     ///
     /// # Errors
-    /// `ESTALE` where its name leads to another inode by now.
+    /// `ESTALE` where its name leads to another inode by now; `ENFILE` where too many are held.
     pub(super) fn fd(&self) -> Result<BorrowedFd<'_>, Errno> {
         if let Some(fd) = self.fd.get() {
             return Ok(fd.as_fd());
         }
         let place = self.place().ok_or(Errno::STALE)?;
+        descriptors::room(Use::Node)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = rustix::fs::openat(place.parent.fd()?, &*place.name, flags, Mode::empty()).map_err(stale)?;
         self.verify(&rustix::fs::fstat(&fd)?)?;
-        Ok(self.fd.get_or_init(|| fd).as_fd())
+        Ok(self.fd.get_or_init(|| Held::new(fd)).as_fd())
     }
 
     /// Its attributes below.
@@ -247,7 +249,7 @@ impl Nodes {
             Nodes { by_key: Default::default(), by_id: Default::default(), next: AtomicU64::new(super::ROOT + 1) };
         let node = Arc::new(Node::new(super::ROOT, Inode::of(&stat), state, None));
         node.lookups.store(u64::MAX / 2, Ordering::Relaxed);
-        if node.fd.set(root).is_err() {
+        if node.fd.set(Held::new(root)).is_err() {
             return Err(Errno::IO);
         }
         write(&nodes.by_id[super::ROOT as usize % SHARDS]).insert(super::ROOT, node);
@@ -283,7 +285,7 @@ impl Nodes {
             None => self.insert(&mut shard, inode, state, None),
         };
         // Where another name was found first, its descriptor is as good.
-        let _ = node.fd.set(fd);
+        let _ = node.fd.set(Held::new(fd));
         node
     }
 

@@ -8,7 +8,7 @@ use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait, waitpid};
 
 use super::channel::{self, Report};
 use super::children::{self, Inherited};
@@ -297,8 +297,15 @@ impl Agent<'_> {
             // These are unreaped children: the ids are theirs.
             let _ = sys::send(Target::Process(pid), libc::SIGKILL);
         }
-        for pid in [self.workload, self.init, self.setup].into_iter().flatten() {
-            while let Err(Errno::INTR) = waitpid(Some(pid), WaitOptions::empty()) {}
+        // Any child is reaped, not these alone: init ends once everything in its pid namespace has been reaped, by whomever.
+        // Other children, of whoever this process was before it became the agent, are not waited for.
+        let mut left: Vec<Pid> = [self.workload, self.init, self.setup].into_iter().flatten().collect();
+        while !left.is_empty() {
+            match wait(WaitOptions::empty()) {
+                Ok(Some((pid, _))) => left.retain(|known| *known != pid),
+                Ok(None) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
         }
     }
 }
