@@ -35,11 +35,21 @@ pub(crate) enum Kind {
 pub(crate) struct Expected {
     /// Line in the file, from 1.
     pub(crate) line: usize,
+    pub(crate) subject: Subject,
     pub(crate) class: ClassId,
     pub(crate) op: Op,
     pub(crate) path: Vec<Vec<u8>>,
     pub(crate) args: Args,
     pub(crate) verdict: Verdict,
+}
+
+/// Who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Whoever it is, these roles are active.
+    Roles(Vec<String>),
+    /// A process of this user and these groups, which runs this executable: no roles but theirs.
+    Process { user: Option<u32>, groups: Vec<u32>, exe: Option<Vec<Vec<u8>>> },
 }
 
 /// Every file of the corpus, by name.
@@ -167,7 +177,9 @@ fn expected(policy: &Policy, rules: &Rules, line: usize, text: &str) -> Result<E
         }
         args = args.with(arg, number(value)?);
     }
-    Ok(Expected { line, class: class(policy, subject)?, op, path, args, verdict: verdict(rules, answer)? })
+    let subject = self::subject(subject)?;
+    let class = class(policy, &subject)?;
+    Ok(Expected { line, subject, class, op, path, args, verdict: verdict(rules, answer)? })
 }
 
 fn number(text: &str) -> Result<u64, String> {
@@ -178,26 +190,35 @@ fn number(text: &str) -> Result<u64, String> {
     parsed.map_err(|error| format!("`{text}`: {error}"))
 }
 
-fn class(policy: &Policy, subject: &str) -> Result<ClassId, String> {
-    let subjects = &policy.subjects;
-    let words: Vec<&str> = subject.split_whitespace().collect();
+fn subject(text: &str) -> Result<Subject, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
     let pairs = words.as_chunks::<2>().0;
     let of = |kind: &str| -> Vec<&str> { pairs.iter().filter(|pair| pair[0] == kind).map(|pair| pair[1]).collect() };
     let ids = |kind: &str| {
         let id = |value: &str| value.parse().map_err(|_| format!("`{value}` is no number"));
         of(kind).into_iter().map(id).collect::<Result<Vec<u32>, String>>()
     };
-    let roles = match words.as_slice() {
-        [names] => names
-            .split(',')
-            .map(|name| subjects.role_by_name(name).ok_or(format!("no role `{name}`")))
-            .collect::<Result<Vec<_>, _>>()?,
+    match words.as_slice() {
+        [names] => Ok(Subject::Roles(names.split(',').map(str::to_owned).collect())),
         _ if words.len() == 2 * pairs.len() && pairs.iter().all(|[k, _]| ["user", "group", "exe"].contains(k)) => {
             let exe = of("exe").first().copied().map(path).transpose()?;
-            let exe: Option<Vec<&[u8]>> = exe.as_ref().map(|exe| exe.iter().map(Vec::as_slice).collect());
-            subjects.roles_of(ids("user")?.first().copied(), &ids("group")?, exe.as_deref())
+            Ok(Subject::Process { user: ids("user")?.first().copied(), groups: ids("group")?, exe })
         }
-        _ => return Err("a subject is `ROLE,ROLE` or `user N group N exe PATH`".into()),
+        _ => Err("a subject is `ROLE,ROLE` or `user N group N exe PATH`".into()),
+    }
+}
+
+fn class(policy: &Policy, subject: &Subject) -> Result<ClassId, String> {
+    let subjects = &policy.subjects;
+    let roles = match subject {
+        Subject::Roles(names) => names
+            .iter()
+            .map(|name| subjects.role_by_name(name).ok_or(format!("no role `{name}`")))
+            .collect::<Result<Vec<_>, _>>()?,
+        Subject::Process { user, groups, exe } => {
+            let exe: Option<Vec<&[u8]>> = exe.as_ref().map(|exe| exe.iter().map(Vec::as_slice).collect());
+            subjects.roles_of(*user, groups, exe.as_deref())
+        }
     };
     subjects.class_of(&roles).ok_or_else(|| "nobody may have these roles at once".into())
 }

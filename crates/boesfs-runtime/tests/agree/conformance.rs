@@ -19,7 +19,8 @@ fn every_engine_answers_as_expected() {
             let mut answers = engines.differing(&question, expected);
             answers.extend((meaning != expected).then_some(("eval", meaning)));
             for (engine, answer) in answers {
-                wrong.push(format!("{}:{}: {engine} answers {answer:?}, not {expected:?}", case.name, request.line));
+                let (name, line, subject) = (&case.name, request.line, &request.subject);
+                wrong.push(format!("{name}:{line}: {subject:?}: {engine} answers {answer:?}, not {expected:?}"));
             }
         }
     }

@@ -1,0 +1,194 @@
+//! One start of the sandbox for many attempts: the policy at as many sites, the trees, the run, the audit stream.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use boesfs_codegen::automaton::Limits;
+use boesfs_codegen::object::build;
+use boesfs_codegen::pack::compile;
+use boesfs_codegen::tables::Packed;
+use boesfs_lang::ops::{Op, Ops};
+use boesfs_lang::pattern::{Component, Extent, Pattern};
+use boesfs_lang::policy::{Effect, Policy, Record, Rule};
+use boesfs_runtime::hook::Hook;
+use serde::Deserialize;
+
+use crate::actor::{self, Outcome};
+use crate::case::Case;
+use crate::plan::{Attempt, Session};
+use crate::site::{Ground, Wanted, make};
+
+/// The `boesfs` under test.
+pub(crate) fn binary() -> PathBuf {
+    std::env::var_os("BOESFS").map_or_else(|| env!("CARGO_BIN_EXE_boesfs").into(), PathBuf::from)
+}
+
+/// The path in the stream of a file that no name leads to.
+const UNNAMED: &str = "/(unnamed)";
+
+/// A line of the audit stream.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Line {
+    pub(crate) op: String,
+    pub(crate) path: String,
+    pub(crate) effect: String,
+    pub(crate) audit: bool,
+    pub(crate) cause: String,
+    pub(crate) rule: Option<Place>,
+    pub(crate) lost: u64,
+}
+
+/// The rule of a line.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) id: u32,
+}
+
+/// What came of a batch of attempts.
+pub(crate) struct Batch {
+    /// The policy that ran.
+    pub(crate) policy: Policy,
+    pub(crate) packed: Packed,
+    /// The components of each attempt's site.
+    pub(crate) sites: Vec<Vec<Vec<u8>>>,
+    /// How each ended without a policy, and under it.
+    pub(crate) native: Vec<Outcome>,
+    pub(crate) guarded: Vec<Outcome>,
+    /// What the stream says of each.
+    pub(crate) audit: Vec<Vec<Line>>,
+}
+
+/// Runs attempts of one session, each at a site of its own.
+pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]) -> Batch {
+    let ground = Ground::new();
+    let program = ground.path().join("actor");
+    std::fs::copy(actor::program(), &program).expect("copy the actor");
+    let executed: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executed).expect("chmod");
+    let sites = |tree: &str| (0..attempts.len()).map(|i| ground.site(tree, i)).collect::<Vec<_>>();
+    let (guarded_sites, native_sites) = (sites("s"), sites("n"));
+    for (tree, number, attempt) in
+        ["s", "n"].iter().flat_map(|tree| attempts.iter().enumerate().map(move |(i, a)| (tree, i, a)))
+    {
+        let site = ground.path().join(tree).join(number.to_string());
+        let wanted = Wanted {
+            tree: &case.tree,
+            path: &case.requests[attempt.request].path,
+            at: attempt.at,
+            other: attempt.way.other,
+            size: attempt.before,
+            owner: (attempt.owner, attempt.gid),
+            program: &program,
+            exe: attempt.exe.as_deref(),
+        };
+        make(&site, &wanted);
+    }
+    let policy = at_sites(policy, &guarded_sites, &program, attempts);
+    let packed = compile(&policy, &Limits::default()).unwrap_or_else(|big| panic!("{}: {big:?}", case.name));
+    let object = ground.path().join("policy.o");
+    std::fs::write(&object, build(&policy, &packed).expect("an object")).expect("write the object");
+
+    let lines = |sites: &[Vec<Vec<u8>>]| -> String {
+        let of = |(i, attempt): (usize, &Attempt)| attempt.line(i, &sites[i], &case.requests[attempt.request].path);
+        attempts.iter().enumerate().map(of).collect()
+    };
+    let mut control = Command::new(&program);
+    control.arg("--native").current_dir("/");
+    let (native, _) = actor::run(control, &lines(&native_sites), attempts.len());
+    let mut sandbox = exec(hook, &attempts[0].session);
+    // A pipe, since no command may change a file with its own stream, and some of these policies allow everything.
+    sandbox.args(["--audit", "/proc/self/fd/2"]).arg(&object).arg("--").arg(&program).current_dir("/");
+    let (guarded, stream) = actor::run(sandbox, &lines(&guarded_sites), attempts.len());
+    let audit = read(&stream, &ground, attempts.len());
+    Batch { policy, packed, sites: guarded_sites, native, guarded, audit }
+}
+
+/// `boesfs exec`, up to the policy.
+pub(crate) fn exec(hook: Hook, session: &Session) -> Command {
+    let mut command = Command::new(binary());
+    command.args(["exec", "--quiet", "--no-native", "--hook", hook.name()]);
+    match session {
+        Session::Roles(roles) => drop(command.args(roles.iter().flat_map(|role| ["--role", role]))),
+        Session::Users => drop(command.args(["--cap", "setuid,setgid"])),
+        Session::Caller => {}
+    }
+    command
+}
+
+/// The stream, by attempt.
+fn read(stream: &str, ground: &Ground, count: usize) -> Vec<Vec<Line>> {
+    let mut lines = vec![Vec::new(); count];
+    let prefix = format!("{}/", ground.path().join("s").display());
+    for text in stream.lines() {
+        let line: Line = serde_json::from_str(text).unwrap_or_else(|error| panic!("not a record: {text}: {error}"));
+        assert_eq!(line.lost, 0, "the stream has lost records");
+        let site = line.path.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
+        match site {
+            Some(site) => lines[site].push(line),
+            // Not of an attempt's making; or of a file without a name, which nothing says whose it is.
+            None => assert!(line.effect == "allow" || line.path == UNNAMED, "a refusal outside the sites: {text}"),
+        }
+    }
+    lines
+}
+
+/// The policy, said of every site in place of the root, and with leave to run the actor.
+///
+/// A pattern becomes one for each site, all of one rule: rules keep their ids, and ranks grow alike.
+fn at_sites(policy: &Policy, sites: &[Vec<Vec<u8>>], program: &Path, attempts: &[Attempt]) -> Policy {
+    let mut policy = policy.clone();
+    let prefixed = |site: &[Vec<u8>], pattern: &Pattern| {
+        let prefix = site.iter().cloned().map(Component::Literal);
+        Pattern { components: prefix.chain(pattern.components.iter().cloned()).collect(), extent: pattern.extent }
+    };
+    let everywhere =
+        |patterns: &[Pattern]| sites.iter().flat_map(|site| patterns.iter().map(|p| prefixed(site, p))).collect();
+    for rule in &mut policy.rules {
+        rule.patterns = everywhere(&rule.patterns);
+        rule.except = everywhere(&rule.except);
+        rule.pattern_spans = rule.pattern_spans.iter().copied().cycle().take(rule.patterns.len()).collect();
+    }
+    let exes = std::mem::take(&mut policy.subjects.exes);
+    for (site, exe) in sites.iter().flat_map(|site| exes.iter().map(move |exe| (site, exe))) {
+        let mut exe = exe.clone();
+        exe.subject = site.iter().cloned().chain(exe.subject).collect();
+        policy.subjects.exes.push(exe);
+    }
+    let object = |path: Vec<Vec<u8>>| Pattern {
+        components: path.into_iter().map(Component::Literal).collect(),
+        extent: Extent::Object,
+    };
+    let components = |path: &Path| -> Vec<Vec<u8>> {
+        use std::os::unix::ffi::OsStrExt;
+        path.components().skip(1).map(|part| part.as_os_str().as_bytes().to_vec()).collect()
+    };
+    let entered = attempts.iter().zip(sites).filter_map(|(attempt, site)| Some((attempt.exe.as_ref()?, site)));
+    let mut patterns = vec![object(components(program))];
+    patterns.extend(entered.map(|(exe, site)| object(site.iter().chain(exe).cloned().collect())));
+    let span = policy.rules.first().map_or_else(|| panic!("a policy without rules"), |rule| rule.span);
+    let ops = Ops::of(&[Op::Exec, Op::Read, Op::Map]);
+    policy.rules.push(Rule {
+        effect: Effect::Allow,
+        record: Record::Refusals,
+        ops,
+        named: ops,
+        role: None,
+        pattern_spans: vec![span; patterns.len()],
+        patterns,
+        except: Vec::new(),
+        when: None,
+        span,
+        when_span: None,
+    });
+    policy
+}
+
+/// Attempts by session, in batches of at most `size`.
+pub(crate) fn batches(attempts: Vec<Attempt>, size: usize) -> Vec<Vec<Attempt>> {
+    let mut sessions: BTreeMap<Session, Vec<Attempt>> = BTreeMap::new();
+    for attempt in attempts {
+        sessions.entry(attempt.session.clone()).or_default().push(attempt);
+    }
+    sessions.into_values().flat_map(|all| all.chunks(size).map(<[Attempt]>::to_vec).collect::<Vec<_>>()).collect()
+}
