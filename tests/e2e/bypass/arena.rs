@@ -1,9 +1,14 @@
 //! The trees that attacks go for, each with the policy that guards it.
 
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::rig::{Site, example_text, repository};
+use rustix::fs::{Mode, OFlags, XattrFlags};
+
+use crate::rig::{Site, example_text, hook, repository};
 
 /// What guards a tree.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +24,9 @@ pub(super) enum Guard {
 }
 
 /// A tree, its policy, and the attacks' programs beside it.
+///
+/// A hook that cannot hide refuses policies that do. There, the examples say `deny` in place of `hide`, and an attack that was
+/// stopped by `ENOENT` is stopped by `EACCES`.
 pub(super) struct Arena {
     pub(super) site: Site,
     /// What the attack goes for.
@@ -57,18 +65,47 @@ impl Arena {
                 (text.replace("/srv/spoof", &at(&dir)), "policy.bfs", &[])
             }
         };
+        let text = if hook().filters_listings() { text } else { without_hiding(&text) };
         let programs = format!("\n// The attacks' own programs.\nallow view, exec on \"{}/\";\n", bin.display());
         let policy = site.file(policy, &(text + &programs));
         Arena { site, dir, policy, options }
     }
 
-    /// What must not change, as text: names, modes and contents below the protected places.
+    /// What must not change, as text: names, modes, owners and contents below the protected places.
     pub(super) fn protected(&self) -> String {
-        let places = [".git", ".github", ".env", "src/.env.production", "vault", "bin"];
-        let script = "for place; do [ -e \"$place\" ] && find \"$place\" -printf '%p %m %U %s %l\\n' -type f -exec cat {} +; done";
-        let output =
-            Command::new("sh").args(["-c", script, "sh"]).args(places).current_dir(&self.dir).output().expect("find");
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let mut text = String::new();
+        for place in [".git", ".github", ".env", "src/.env.production", "vault", "bin"] {
+            describe(&mut text, &self.dir.join(place));
+        }
+        text
+    }
+}
+
+/// What a call says that was stopped, by the hook under test, where the language hides.
+pub(super) fn as_refused(how: &str) -> String {
+    if hook().filters_listings() { how.to_owned() } else { how.replace("ENOENT", "EACCES") }
+}
+
+/// The policy with names denied that it would hide.
+fn without_hiding(text: &str) -> String {
+    let denied = |line: &str| {
+        let rest = line.trim_start();
+        let indent = &line[..line.len() - rest.len()];
+        rest.strip_prefix("hide ").map_or_else(|| line.to_owned(), |rest| format!("{indent}deny {rest}"))
+    };
+    text.lines().map(denied).collect::<Vec<_>>().join("\n")
+}
+
+fn describe(text: &mut String, path: &Path) {
+    let Ok(metadata) = path.symlink_metadata() else { return };
+    let _ = writeln!(text, "{path:?} {:o} {} {}", metadata.mode(), metadata.uid(), metadata.size());
+    if metadata.is_dir() {
+        let mut below: Vec<PathBuf> =
+            path.read_dir().expect("list").map(|entry| entry.expect("entry").path()).collect();
+        below.sort();
+        below.iter().for_each(|path| describe(text, path));
+    } else if metadata.is_file() {
+        text.push_str(&String::from_utf8_lossy(&std::fs::read(path).expect("read")));
     }
 }
 
@@ -89,36 +126,30 @@ fn repository_tree(site: &Site) {
     }
     site.dir("tree/.git/hooks/empty");
     std::fs::hard_link(site.at("tree/.github/workflows/ci.yml"), site.at("tree/src/alias")).expect("link");
-    // What no shell does in one line: attributes, and names that are no text.
-    let script = r#"
-import os
-os.setxattr(".github/workflows/ci.yml", "user.mark", b"1")
-os.mkdir(b"src/\xff")
-def secret(path):
-    with open(path, "w") as file: file.write("TOKEN=secret\n")
-secret(b"src/\xff/.env")
-"#;
-    python(script, &site.at("tree"));
+    let marked = site.at("tree/.github/workflows/ci.yml");
+    rustix::fs::setxattr(&marked, c"user.mark", b"1", XattrFlags::empty()).expect("setxattr");
+    let foreign = site.at("tree/src").join(OsStr::from_bytes(b"\xff"));
+    std::fs::create_dir(&foreign).expect("create directory");
+    std::fs::write(foreign.join(".env"), "TOKEN=secret\n").expect("write file");
 }
 
 /// A chain of directories, the path of its end four times as long as a path may be; a secret in some of them.
 pub(super) fn dig(tree: &Path) {
-    let script = r#"
-import os
-os.mkdir("deep")
-os.chdir("deep")
-for depth in range(1, 131):
-    if depth in (1, 20, 64, 130):
-        with open(".env", "w") as file: file.write("TOKEN=secret\n")
-    os.mkdir("d" * 127)
-    os.chdir("d" * 127)
-"#;
-    python(script, tree);
-}
-
-fn python(script: &str, dir: &Path) {
-    let status = Command::new("python3").args(["-c", script]).current_dir(dir).status().expect("python3");
-    assert!(status.success());
+    let down = |at: &rustix::fd::OwnedFd, name: &str| {
+        rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)).expect("mkdir");
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(at, name, flags, Mode::empty()).expect("open")
+    };
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let mut at = down(&rustix::fs::open(tree, flags, Mode::empty()).expect("open"), "deep");
+    for depth in 1..131 {
+        if [1, 20, 64, 130].contains(&depth) {
+            let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&at, ".env", flags, Mode::from_raw_mode(0o644)).expect("make a file");
+            rustix::io::write(&file, b"TOKEN=secret\n").expect("write");
+        }
+        at = down(&at, &"d".repeat(127));
+    }
 }
 
 /// A vault, and a shell that holds the role of its keeper.

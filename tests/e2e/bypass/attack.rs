@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::arena::{Arena, Guard, dig};
-use crate::rig::{Run, Sandbox, native, program, repository};
+use super::arena::{Arena, Guard, as_refused, dig};
+use crate::rig::{Run, Sandbox, hook, native, program, repository};
 
 /// What must become of an attack under the policy.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,18 @@ pub(super) enum Outcome {
     NeverStarted(#[expect(dead_code, reason = "for the reader of the table")] &'static str),
 }
 
+/// [`attack`], where `others` has what must come of it under hooks of these names.
+pub(super) fn attack_by_hook(
+    name: &str,
+    cell: &str,
+    guard: Guard,
+    outcome: Outcome,
+    others: &[(&str, Outcome)],
+) -> Run {
+    let other = others.iter().find(|(other, _)| *other == hook().name());
+    attack(name, cell, guard, other.map_or(outcome, |(_, other)| *other))
+}
+
 /// Runs an attack both ways and returns its run under the policy.
 pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> Run {
     let cell = cell.trim_start_matches("r#").replace('_', "-");
@@ -33,6 +45,7 @@ pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> 
     let run = guarded(&arena, name, &cell);
     match outcome {
         Outcome::Stopped(how) | Outcome::StoppedWithoutControl(how, _) => {
+            let how = as_refused(how);
             assert_eq!((run.status, run.last_line()), (10, format!("stopped: {how}").as_str()), "{run:#?}");
             assert_eq!(arena.protected(), before, "refused, and yet something changed");
         }

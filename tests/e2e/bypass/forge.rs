@@ -2,7 +2,7 @@
 
 use super::arena::{Arena, Guard};
 use super::attack::{Outcome, attack};
-use crate::rig::Sandbox;
+use crate::rig::{Sandbox, boesfs};
 
 #[test]
 fn a_name_cannot_become_a_record() {
@@ -22,7 +22,7 @@ fn what_a_flood_drowns_is_counted() {
 #[test]
 fn a_sandbox_inside_is_never_weaker() {
     let arena = Arena::new(Guard::Agent);
-    let boesfs = arena.site.copy(env!("CARGO_BIN_EXE_boesfs").as_ref(), "bin/boesfs");
+    let boesfs = arena.site.copy(&boesfs(), "bin/boesfs");
     let open = arena.site.file("tree/open.bfs", "policy open;\ndefault allow;\nallow all on \"/\";\n");
     let secret = arena.dir.join(".env");
     let inner = [boesfs, "exec".into(), open, "--".into(), "/bin/cat".into(), secret];

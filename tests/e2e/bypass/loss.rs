@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Guard};
-use crate::rig::Sandbox;
+use crate::rig::{Sandbox, boesfsc};
 
 #[test]
 fn without_a_sound_object_nothing_starts() {
     let arena = Arena::new(Guard::Agent);
     let object = arena.site.at("policy.o");
-    let status = std::process::Command::new(env!("CARGO_BIN_EXE_boesfsc"))
+    let status = std::process::Command::new(boesfsc())
         .args(["compile", "-o"])
         .args([&object, &arena.policy])
         .status()

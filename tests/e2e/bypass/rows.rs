@@ -1,14 +1,16 @@
-//! The table: class, guard, and for each cell what must come of it.
+//! The table: class, guard, and for each cell what must come of it; for hooks where that differs, behind a comma, their
+//! name and what must come of it there. Where a hook cannot hide, see [`super::arena`].
 
 use super::arena::Guard::{Agent, Function, Ledger, Spoof};
 use super::attack::Outcome::{Killed, NeverStarted, Stopped, StoppedWithoutControl, Through};
 
 macro_rules! attacks {
-    ($($class:ident ($guard:ident) { $($cell:ident => $outcome:expr;)* })*) => {
+    ($($class:ident ($guard:ident) { $($cell:ident => $outcome:expr $(, $hook:ident $other:expr)*;)* })*) => {
         $(mod $class {
             use super::*;
             $(#[test] fn $cell() {
-                crate::bypass::attack::attack(stringify!($class), stringify!($cell), $guard, $outcome);
+                let others = [$((stringify!($hook), $other)),*];
+                crate::bypass::attack::attack_by_hook(stringify!($class), stringify!($cell), $guard, $outcome, &others);
             })*
         })*
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::rig::{Run, Sandbox, Site, repository};
+use crate::rig::{Run, Sandbox, Site, boesfs, repository};
 
 fn books() -> Site {
     let site = Site::new();
@@ -64,7 +64,7 @@ fn requests_are_answered_by_user_and_group() {
         (r#""user":1500"#, "list", "/srv/ledger", "deny"),
         (r#""group":2000"#, "read", "/srv/ledger/salaries/2026.txt", "allow"),
     ];
-    let mut child = Command::new(env!("CARGO_BIN_EXE_boesfs"))
+    let mut child = Command::new(boesfs())
         .arg("eval")
         .arg(repository("examples/ledger/ledger.bfs"))
         .stdin(Stdio::piped())

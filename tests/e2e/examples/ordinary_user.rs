@@ -3,7 +3,7 @@
 use std::os::unix::fs::chown;
 use std::process::Command;
 
-use crate::rig::{Sandbox, Site, repository};
+use crate::rig::{Sandbox, Site, boesfs, repository};
 
 const USER: &str = "boesfs-test";
 
@@ -34,7 +34,7 @@ fn an_ordinary_user_runs_a_function() {
     let out = site.dir("functions/resize/out");
     site.file("functions/billing/key", "PRIVATE\n");
     // The binary may stand where only root may go.
-    let boesfs = site.copy(env!("CARGO_BIN_EXE_boesfs").as_ref(), "bin/boesfs");
+    let boesfs = site.copy(&boesfs(), "bin/boesfs");
     let policy = site.copy(&repository("examples/function/function.bfs"), "function.bfs");
     let functions = site.at("functions");
     let log = site.dir("log");

@@ -7,5 +7,5 @@ mod site;
 
 pub(crate) use audit::records;
 pub(crate) use build::program;
-pub(crate) use run::{Run, Sandbox, native};
+pub(crate) use run::{Run, Sandbox, boesfs, boesfsc, hook, native};
 pub(crate) use site::{Site, example_text, repository};

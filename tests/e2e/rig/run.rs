@@ -4,8 +4,26 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use boesfs_runtime::hook::Hook;
+
 use super::audit::{Record, records};
 use super::site::example;
+
+/// The hook under test: `$BOESFS_HOOK`, or FUSE, which is everywhere.
+pub(crate) fn hook() -> Hook {
+    let name = std::env::var("BOESFS_HOOK").unwrap_or_else(|_| "fuse".to_owned());
+    Hook::ALL.into_iter().find(|hook| hook.name() == name).unwrap_or_else(|| panic!("this build has no hook `{name}`"))
+}
+
+/// The `boesfs` under test: where the test does not run where it was built, `$BOESFS`.
+pub(crate) fn boesfs() -> PathBuf {
+    std::env::var_os("BOESFS").map_or_else(|| env!("CARGO_BIN_EXE_boesfs").into(), PathBuf::from)
+}
+
+/// Its `boesfsc`, likewise.
+pub(crate) fn boesfsc() -> PathBuf {
+    std::env::var_os("BOESFSC").map_or_else(|| env!("CARGO_BIN_EXE_boesfsc").into(), PathBuf::from)
+}
 
 /// Longer than any test's program needs, on a slow machine under load.
 const PATIENCE: &str = "120";
@@ -61,7 +79,7 @@ pub(crate) fn native(command: &mut Command) -> Run {
     Run::of(&timeout.output().expect("run timeout"), Vec::new())
 }
 
-/// One run of `boesfs exec --hook fuse`, to be.
+/// One run of `boesfs exec` with the hook under test, to be.
 pub(crate) struct Sandbox {
     binary: PathBuf,
     policy: PathBuf,
@@ -88,7 +106,7 @@ impl Sandbox {
     /// Under a policy.
     pub(crate) fn policy(policy: PathBuf, audit: PathBuf) -> Sandbox {
         let (options, env) = (Vec::new(), Vec::new());
-        let binary = env!("CARGO_BIN_EXE_boesfs").into();
+        let binary = boesfs();
         Sandbox { binary, policy, options, audit, user: None, env, dir: None, shell: None }
     }
 
@@ -139,7 +157,7 @@ impl Sandbox {
         if let Some(redirections) = &self.shell {
             command.args(["sh", "-c", &format!("exec \"$@\" {redirections}"), "sh"]);
         }
-        command.arg(&self.binary).args(["exec", "--hook", "fuse", "--audit"]).arg(&self.audit);
+        command.arg(&self.binary).args(["exec", "--hook", hook().name(), "--audit"]).arg(&self.audit);
         command.args(&self.options).arg(&self.policy).arg("--").args(words).stdin(Stdio::null());
         command.envs(self.env);
         if let Some(dir) = &self.dir {
