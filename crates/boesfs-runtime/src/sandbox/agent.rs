@@ -17,7 +17,7 @@ use super::layer::{Layer, Members};
 use super::plan::Plan;
 use super::privileges;
 use super::reload::Asked;
-use super::seccomp::Filters;
+use super::seccomp::Filter;
 use super::sys::{self, Disposition, Fork, Lineage, Received, SignalSet, Target};
 use super::terminal::Terminal;
 
@@ -69,7 +69,7 @@ pub enum RunError {
 /// [`RunError`]; in both cases nothing of the workload is left.
 pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
     refuse_directories()?;
-    let filters = Filters::new(plan.tracing)?;
+    let filter = Filter::new(plan.tracing)?;
     // Where the caller ignores it, children would be reaped before anyone could ask how they ended.
     sys::set_disposition(libc::SIGCHLD, Disposition::Default);
     let taken = SignalSet::of(&TAKEN);
@@ -85,14 +85,7 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
         Fork::Child => {
             drop((channel, opens));
             let gate = waits.as_ref();
-            children::setup(&Inherited {
-                plan,
-                filters: &filters,
-                channel: &theirs,
-                gate,
-                terminal: &terminal,
-                signals,
-            })
+            children::setup(&Inherited { plan, filter: &filter, channel: &theirs, gate, terminal: &terminal, signals })
         }
         Fork::Parent(pid) => pid,
     };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! agent (outside)
-//!  ├── setup     new namespaces, mounts the tree, forks the other two, ends
+//!  ├── setup     new namespaces, mounts the tree and /dev, forks the other two, ends
 //!  ├── init      process 1 of the pid namespace: mounts /proc, swaps the root, then only waits for the agent's end
 //!  └── workload  gives up its privileges and becomes the command
 //! ```
@@ -30,7 +30,7 @@ use super::namespaces::{self, Privilege};
 use super::plan::{Command, Plan, StartDir};
 use super::privileges;
 use super::proc;
-use super::seccomp::{Filters, Tracing};
+use super::seccomp::{Filter, Tracing};
 use super::sys::{self, Disposition, Fork, Lineage, SignalSet};
 use super::terminal::Terminal;
 use super::tree::Tree;
@@ -39,7 +39,7 @@ use super::{dev, find, handed};
 /// What the children inherit from the agent.
 pub(super) struct Inherited<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) filters: &'a Filters,
+    pub(super) filter: &'a Filter,
     pub(super) channel: &'a OwnedFd,
     /// Where the command's process hears that the sandbox is under guard, if it is to wait for that.
     pub(super) gate: Option<&'a OwnedFd>,
@@ -64,15 +64,21 @@ fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
     die_with_the_agent(inherited.channel)?;
     namespaces::enter(Privilege::of_caller())?;
     let tree = Tree::new(inherited.plan, |device| channel::send(inherited.channel, &Report::Mounted(device)))?;
-    dev::mount(&tree)?;
 
-    let (ready, done) = pipe_with(PipeFlags::CLOEXEC).step("make a pipe")?;
+    let pipe = || pipe_with(PipeFlags::CLOEXEC).step("make a pipe");
+    let ((ready, done), (devices, made)) = (pipe()?, pipe()?);
     let init = match sys::fork(Lineage::Sibling).step("start the sandbox's init process")? {
-        Fork::Child => init(inherited, &tree, ready, done),
+        Fork::Child => {
+            drop((ready, made));
+            init(inherited, &tree, &devices, done)
+        }
         Fork::Parent(pid) => pid,
     };
     tell(inherited.channel, &Report::Init(init))?;
-    drop(done);
+    drop((done, devices));
+    // While init mounts /proc. It leaves the host's tree, where the devices are, when this is done.
+    dev::mount(&tree)?;
+    rustix::io::write(&made, b"r").step("talk to the sandbox's init process")?;
     let workload = match sys::fork(Lineage::Sibling).step("start the command's process")? {
         Fork::Child => workload(inherited, &tree, &ready),
         Fork::Parent(pid) => pid,
@@ -81,15 +87,18 @@ fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
 }
 
 /// Init, from its first step on. It ends when the agent does.
-fn init(inherited: &Inherited<'_>, tree: &Tree, ready: OwnedFd, done: OwnedFd) -> ! {
-    drop(ready);
-    if let Err(error) = try_init(inherited, tree) {
+fn init(inherited: &Inherited<'_>, tree: &Tree, devices: &OwnedFd, done: OwnedFd) -> ! {
+    if let Err(error) = try_init(inherited, tree, devices) {
         report_failure(inherited.channel, &error);
         sys::exit(1);
     }
     // A workload that never hears this fails, and says so.
     let _ = rustix::io::write(&done, b"r");
     drop(done);
+    // Nothing that the workload could reach: it need not wait for it.
+    if inherited.filter.apply().is_err() {
+        sys::exit(1);
+    }
     let Ok(channel) = inherited.channel.try_clone() else { sys::exit(1) };
     if sys::close_all_but(&channel).is_err() {
         sys::exit(1);
@@ -99,15 +108,15 @@ fn init(inherited: &Inherited<'_>, tree: &Tree, ready: OwnedFd, done: OwnedFd) -
     sys::exit(0)
 }
 
-fn try_init(inherited: &Inherited<'_>, tree: &Tree) -> Result<(), SetupError> {
+fn try_init(inherited: &Inherited<'_>, tree: &Tree, devices: &OwnedFd) -> Result<(), SetupError> {
     die_with_the_agent(inherited.channel)?;
     setsid().step("start a session")?;
     // Children whose parents are gone are reaped by the kernel.
     sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
     proc::mount(tree, inherited.plan.tracing)?;
+    hear(devices)?;
     tree.enter()?;
     privileges::drop_all_but(CapabilitySet::empty())?;
-    inherited.filters.apply()?;
     if inherited.gate.is_some() {
         tell(inherited.channel, &Report::Ready)?;
     }
@@ -167,7 +176,15 @@ fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Resu
     }
     privileges::drop_all_but(inherited.plan.keep)?;
     handed::confine(inherited.plan)?;
-    inherited.filters.apply()
+    inherited.filter.apply()
+}
+
+/// Waits until the process at the other end of a pipe is done with its part.
+fn hear(pipe: &OwnedFd) -> Result<(), SetupError> {
+    match rustix::io::read(pipe, &mut [0u8; 1]).step("wait for the sandbox")? {
+        1 => Ok(()),
+        _ => Err(SetupError::new("wait for the sandbox", io::Error::from(io::ErrorKind::BrokenPipe))),
+    }
 }
 
 /// Becomes the command; on return, why not. As execvp(3), with the new environment's `PATH`.

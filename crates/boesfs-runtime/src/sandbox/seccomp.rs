@@ -82,63 +82,54 @@ const NAMESPACES: [i32; 8] = [
 /// Requests that type into a terminal.
 const TYPING: [libc::c_ulong; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
-/// The filters, ready to be applied in order.
-pub(super) struct Filters([BpfProgram; 2]);
+/// The filter, ready to be applied.
+pub(super) struct Filter(BpfProgram);
 
-impl Filters {
-    /// Compiles the filters for this machine.
-    pub(super) fn new(tracing: Tracing) -> Result<Filters, SetupError> {
+impl Filter {
+    /// Compiles the filter for this machine.
+    pub(super) fn new(tracing: Tracing) -> Result<Filter, SetupError> {
         compile(tracing)
             .map_err(|error| SetupError::new("make the system call filter", std::io::Error::other(error.to_string())))
     }
 
-    /// Applies them to the calling thread, for good. `no_new_privs` must be set.
+    /// Applies it to the calling thread, for good. `no_new_privs` must be set.
     pub(super) fn apply(&self) -> Result<(), SetupError> {
-        for program in &self.0 {
-            apply_filter(program).map_err(|error| {
-                SetupError::new("apply the system call filter", std::io::Error::other(error.to_string()))
-            })?;
-        }
-        Ok(())
+        apply_filter(&self.0)
+            .map_err(|error| SetupError::new("apply the system call filter", std::io::Error::other(error.to_string())))
     }
 }
 
-fn compile(tracing: Tracing) -> Result<Filters, seccompiler::BackendError> {
+fn compile(tracing: Tracing) -> Result<Filter, seccompiler::BackendError> {
     let arch = std::env::consts::ARCH.try_into()?;
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, vec![])).collect();
     if tracing == Tracing::Refused {
         refused.extend(TRACING.iter().map(|call| (*call, vec![])));
     }
-    let flags = |bits: i32| {
-        let bits = bits as u64;
-        SeccompRule::new(vec![SeccompCondition::new(0, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(bits), bits)?])
-    };
-    refused.insert(libc::SYS_unshare, NAMESPACES.iter().map(|bits| flags(*bits)).collect::<Result<_, _>>()?);
-    let of_clone = NAMESPACES.iter().chain([&libc::CLONE_PARENT]);
-    refused.insert(libc::SYS_clone, of_clone.map(|bits| flags(*bits)).collect::<Result<_, _>>()?);
     let typing = |request: libc::c_ulong| {
         // The kernel looks at the low half of the request alone.
         SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?])
     };
     refused.insert(libc::SYS_ioctl, TYPING.iter().map(|request| typing(*request)).collect::<Result<_, _>>()?);
-
-    let filter = |rules, errno: i32| {
-        SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch)?.try_into()
-    };
-    let absent: BpfProgram = filter([(libc::SYS_clone3, vec![])].into(), libc::ENOSYS)?;
-    let refused: BpfProgram = filter(refused, libc::EPERM)?;
-    Ok(Filters([foreign_abi_absent(absent), foreign_abi_absent(refused)]))
+    let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32));
+    let program: BpfProgram = SeccompFilter::new(refused, allow, refuse, arch)?.try_into()?;
+    Ok(Filter(with_prefix(program)))
 }
 
-/// `program` with calls of other ABIs answered by `ENOSYS`, as by a kernel without them: seccompiler's own check kills
-/// the process, and takes x32 for the native ABI.
-fn foreign_abi_absent(mut program: BpfProgram) -> BpfProgram {
+/// `program` after what seccompiler cannot say: calls of other ABIs, which its own check kills the process for (or takes for native
+/// ones, x32), are answered by `ENOSYS` as by a kernel without them, and so is `clone3`; a call is refused for *any* of some flags.
+///
+/// One filter, and a short one: the kernel runs through it for every call there is when it is applied.
+fn with_prefix(mut program: BpfProgram) -> BpfProgram {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    const ANY: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
-    /// Offset of the call's number in struct seccomp_data.
+    const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    /// Offsets in struct seccomp_data: the call's number, and the low half of its first argument. The flags are all there.
     const NUMBER: u32 = 0;
+    const FLAGS: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
     /// The bit that x32 calls have in their number; native numbers are far below it.
     const X32: u32 = 0x4000_0000;
 
@@ -147,12 +138,24 @@ fn foreign_abi_absent(mut program: BpfProgram) -> BpfProgram {
             step.k = ABSENT;
         }
     }
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    let namespaces = NAMESPACES.iter().fold(0, |all, bits| all | *bits) as u32;
     // Jumps are relative: a prefix moves nothing. On another architecture the number means something else, but this
     // prefix only ever refuses.
-    let prefix = [
-        sock_filter { code: LOAD, jt: 0, jf: 0, k: NUMBER },
-        sock_filter { code: AT_LEAST, jt: 0, jf: 1, k: X32 },
-        sock_filter { code: RETURN, jt: 0, jf: 0, k: ABSENT },
+    let mut prefix = vec![
+        step(LOAD, 0, 0, NUMBER),
+        step(AT_LEAST, 1, 0, X32),
+        step(EQUAL, 0, 1, libc::SYS_clone3 as u32),
+        step(RETURN, 0, 0, ABSENT),
     ];
+    for (call, flags) in [(libc::SYS_clone, namespaces | libc::CLONE_PARENT as u32), (libc::SYS_unshare, namespaces)] {
+        prefix.extend([
+            step(EQUAL, 0, 4, call as u32),
+            step(LOAD, 0, 0, FLAGS),
+            step(ANY, 0, 1, flags),
+            step(RETURN, 0, 0, REFUSED),
+            step(LOAD, 0, 0, NUMBER),
+        ]);
+    }
     prefix.into_iter().chain(program).collect()
 }

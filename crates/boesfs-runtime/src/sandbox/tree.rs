@@ -16,7 +16,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
-use rustix::process::{chdir, chroot, fchdir, getegid, geteuid, pivot_root};
+use rustix::process::{chroot, fchdir, getegid, geteuid, pivot_root};
 
 use super::error::{SetupError, Step};
 use super::plan::{Plan, Root, Sys};
@@ -80,23 +80,22 @@ impl Tree {
         openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
-    /// Puts the tree in the place of the host's, which is gone from this namespace afterwards.
+    /// Puts the tree in the place of the host's, which is gone from this namespace afterwards. The new root is the current
+    /// directory then.
     pub(super) fn enter(&self) -> Result<(), SetupError> {
         fchdir(&self.root).step("enter the new tree")?;
         // With "." twice, the old root ends up on top of the new one (pivot_root(2), NOTES), and is taken away from there.
         pivot_root(".", ".").step("change the root directory")?;
-        unmount(".", UnmountFlags::DETACH).step("detach the host's tree")?;
-        chdir("/").step("enter the new root directory")
+        unmount(".", UnmountFlags::DETACH).step("detach the host's tree")
     }
 
-    /// Makes the tree the root of the calling process, whatever it was.
+    /// Makes the tree the root and the current directory of the calling process, whatever they were.
     ///
     /// pivot_root(2) changes the root of the processes that it finds. One that is being forked meanwhile it may miss: that one
     /// would go on in the host's tree.
     pub(super) fn enter_after(&self) -> Result<(), SetupError> {
         fchdir(&self.root).step("enter the new tree")?;
-        chroot(".").step("make the new tree the root")?;
-        chdir("/").step("enter the new root directory")
+        chroot(".").step("make the new tree the root")
     }
 
     fn add_zone(&self, zone: &Zone) -> Result<(), SetupError> {

@@ -84,8 +84,14 @@ fn supervise(
         seen_at: PathBuf::from("/"),
         lifetime: LIFETIME,
         passthrough: Passthrough::Auto,
-        threads: std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
+        threads: processors().clamp(2, 8),
     };
     let mut layer = Fuse { config: Some(config), served: None };
     Ok(sandbox::run(plan, &mut layer, &mut note(args))?)
+}
+
+/// How many processors this process may use. `std` looks at the limits of cgroups besides, in a dozen files: while the workload
+/// waits for its first answer.
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(2, |set| set.count() as usize)
 }
