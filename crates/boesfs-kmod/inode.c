@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inodes: one for each object below and state it is found in; attributes and permissions.
+ *
+ * An inode holds a copy of the attributes that permission checks need. It is
+ * renewed whenever the object is looked at, and compared on every check, so a
+ * change below shows at once.
+ */
+#include <linux/fs.h>
+#include <linux/posix_acl.h>
+#include <linux/slab.h>
+
+#include "boesfs.h"
+
+static const struct inode_operations boesfs_file_inode_operations;
+static const struct inode_operations boesfs_link_inode_operations;
+
+#define BOESFS_COPIED_FLAGS (S_SYNC | S_DIRSYNC | S_IMMUTABLE | S_APPEND)
+
+/* Takes over the attributes of the object below. */
+void boesfs_copy_attr(struct inode *inode)
+{
+	struct inode *lower = boesfs_lower_inode(inode);
+
+	spin_lock(&inode->i_lock);
+	inode->i_uid = lower->i_uid;
+	inode->i_gid = lower->i_gid;
+	inode->i_mode = lower->i_mode;
+	inode->i_blocks = lower->i_blocks;
+	set_nlink(inode, lower->i_nlink);
+	inode_set_atime_to_ts(inode, inode_get_atime(lower));
+	inode_set_mtime_to_ts(inode, inode_get_mtime(lower));
+	inode_set_ctime_to_ts(inode, inode_get_ctime(lower));
+	i_size_write(inode, i_size_read(lower));
+	inode_set_flags(inode, lower->i_flags & BOESFS_COPIED_FLAGS, BOESFS_COPIED_FLAGS);
+	spin_unlock(&inode->i_lock);
+}
+
+/* Takes over what permission checks go by, if it has changed. Does not sleep. */
+void boesfs_refresh(struct inode *inode)
+{
+	struct inode *lower = boesfs_lower_inode(inode);
+
+	if (unlikely(READ_ONCE(inode->i_mode) != READ_ONCE(lower->i_mode) ||
+		     !uid_eq(inode->i_uid, lower->i_uid) || !gid_eq(inode->i_gid, lower->i_gid) ||
+		     ((inode->i_flags ^ lower->i_flags) & (S_IMMUTABLE | S_APPEND))))
+		boesfs_copy_attr(inode);
+}
+
+struct boesfs_key {
+	struct inode *lower;
+	u32 generation;
+	u32 state;
+};
+
+static int boesfs_inode_test(struct inode *inode, void *data)
+{
+	struct boesfs_inode *bi = boesfs_i(inode);
+	struct boesfs_key *key = data;
+
+	return bi->lower == key->lower && READ_ONCE(bi->generation) == key->generation &&
+	       READ_ONCE(bi->state) == key->state;
+}
+
+static int boesfs_inode_set(struct inode *inode, void *data)
+{
+	struct boesfs_inode *bi = boesfs_i(inode);
+	struct boesfs_key *key = data;
+
+	bi->lower = igrab(key->lower);
+	if (!bi->lower)
+		return -ESTALE;
+	bi->generation = key->generation;
+	bi->state = key->state;
+	return 0;
+}
+
+static void boesfs_inode_fill(struct inode *inode)
+{
+	struct inode *lower = boesfs_lower_inode(inode);
+
+	inode->i_ino = lower->i_ino;
+	inode->i_mode = lower->i_mode;
+	/* Times are kept below. */
+	inode->i_flags |= S_NOATIME | S_NOCMTIME;
+	switch (inode->i_mode & S_IFMT) {
+	case S_IFDIR:
+		inode->i_op = &boesfs_dir_inode_operations;
+		inode->i_fop = &boesfs_dir_operations;
+		break;
+	case S_IFLNK:
+		inode->i_op = &boesfs_link_inode_operations;
+		break;
+	case S_IFREG:
+		inode->i_op = &boesfs_file_inode_operations;
+		inode->i_fop = &boesfs_file_operations;
+		break;
+	default:
+		inode->i_op = &boesfs_file_inode_operations;
+		init_special_inode(inode, inode->i_mode, lower->i_rdev);
+	}
+	boesfs_copy_attr(inode);
+	/* ACLs are kept below. */
+	inode->i_acl = ACL_DONT_CACHE;
+	inode->i_default_acl = ACL_DONT_CACHE;
+}
+
+/* The inode of @lower where it is found in state @state. */
+struct inode *boesfs_iget(struct super_block *sb, struct inode *lower, u32 generation, u32 state)
+{
+	struct boesfs_key key = { .lower = lower, .generation = generation, .state = state };
+	struct inode *inode;
+
+	inode = iget5_locked(sb, (unsigned long)lower, boesfs_inode_test, boesfs_inode_set, &key);
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	if (!boesfs_inode_is_new(inode)) {
+		boesfs_refresh(inode);
+		return inode;
+	}
+	boesfs_inode_fill(inode);
+	unlock_new_inode(inode);
+	return inode;
+}
+
+/* Whether access(2) may say yes to @mask. */
+static int boesfs_foretell(struct inode *inode, int mask)
+{
+	struct dentry *dentry = d_find_any_alias(inode);
+	struct boesfs_args args = {};
+	int err;
+
+	if (!dentry)
+		return -ESTALE;
+	err = boesfs_may(dentry, BOESFS_OP_STAT);
+	if (!err && (mask & MAY_READ) && (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)))
+		err = boesfs_foresee(dentry, S_ISDIR(inode->i_mode) ? BOESFS_OP_LIST : BOESFS_OP_READ,
+				     &args);
+	if (!err && (mask & MAY_WRITE) && S_ISREG(inode->i_mode))
+		err = boesfs_foresee(dentry, BOESFS_OP_WRITE, &args);
+	if (!err && (mask & MAY_EXEC) && S_ISREG(inode->i_mode))
+		err = boesfs_foresee(dentry, BOESFS_OP_EXEC, &args);
+	dput(dentry);
+	return err;
+}
+
+/* FIFOs, sockets and devices are opened by the kernel itself: this is where it asks. */
+static int boesfs_open_special(struct inode *inode, int mask)
+{
+	struct dentry *dentry = d_find_any_alias(inode);
+	int err = 0;
+
+	if (!dentry)
+		return -ESTALE;
+	if (mask & MAY_READ)
+		err = boesfs_may(dentry, BOESFS_OP_READ);
+	if (!err && (mask & (MAY_WRITE | MAY_APPEND)))
+		err = boesfs_may(dentry, mask & MAY_APPEND ? BOESFS_OP_APPEND : BOESFS_OP_WRITE);
+	dput(dentry);
+	return err;
+}
+
+int boesfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
+{
+	struct boesfs_sb *sbi = boesfs_sb(inode->i_sb);
+	struct inode *lower = boesfs_lower_inode(inode);
+	const struct cred *old;
+	int err;
+
+	/* Where the policy is gone nothing can be walked through either. */
+	if (unlikely(!READ_ONCE(sbi->generation)))
+		return mask & MAY_NOT_BLOCK ? -ECHILD : -EACCES;
+	boesfs_refresh(inode);
+	err = generic_permission(&nop_mnt_idmap, inode, mask);
+	if (err)
+		return err;
+	/* Walking is not an operation. Without a policy's say the object below may still refuse. */
+	if (!(mask & ~(MAY_EXEC | MAY_NOT_BLOCK)) && !lower->i_op->permission)
+		return 0;
+	if (mask & MAY_NOT_BLOCK)
+		return -ECHILD;
+	if (mask & MAY_ACCESS)
+		err = boesfs_foretell(inode, mask);
+	else if (special_file(inode->i_mode) && (mask & (MAY_OPEN | MAY_READ | MAY_WRITE)))
+		err = boesfs_open_special(inode, mask);
+	if (err)
+		return err;
+	old = boesfs_override(inode->i_sb);
+	err = inode_permission(mnt_idmap(sbi->mnt), lower, mask);
+	revert_creds(old);
+	return err;
+}
+
+int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
+		   u32 request_mask, unsigned int flags)
+{
+	struct dentry *dentry = path->dentry;
+	struct path lower = boesfs_lower_path(dentry);
+	const struct cred *old;
+	int err;
+
+	err = boesfs_may(dentry, BOESFS_OP_STAT);
+	if (err)
+		return err;
+	old = boesfs_override(dentry->d_sb);
+	err = vfs_getattr_nosec(&lower, stat, request_mask, flags & AT_STATX_SYNC_TYPE);
+	revert_creds(old);
+	if (err)
+		return err;
+	boesfs_refresh(d_inode(dentry));
+	stat->dev = dentry->d_sb->s_dev;
+	return 0;
+}
+
+/* Judges what a change of attributes means; what the kernel adds for itself is not asked. */
+static int boesfs_judge_attr(struct dentry *dentry, struct iattr *attr)
+{
+	unsigned int valid = attr->ia_valid;
+	int err = 0;
+
+	/* With O_TRUNC it was asked at open(2). */
+	if ((valid & ATTR_SIZE) && !(valid & ATTR_OPEN)) {
+		struct boesfs_args args = { .size = attr->ia_size };
+
+		if (!boesfs_plainly(d_inode(dentry), BOESFS_OP_TRUNCATE))
+			err = boesfs_judge(dentry, BOESFS_OP_TRUNCATE, &args);
+	}
+	if (!err && (valid & ATTR_MODE) && !(valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))) {
+		struct boesfs_args args = { .mode = attr->ia_mode & 07777 };
+
+		if (!boesfs_plainly(d_inode(dentry), BOESFS_OP_CHMOD))
+			err = boesfs_judge(dentry, BOESFS_OP_CHMOD, &args);
+	}
+	if (!err && (valid & (ATTR_UID | ATTR_GID)))
+		err = boesfs_may(dentry, BOESFS_OP_CHOWN);
+	/* The kernel sends times along with a new size. */
+	if (!err && (valid & (ATTR_ATIME | ATTR_MTIME)) && !(valid & ATTR_SIZE))
+		err = boesfs_may(dentry, BOESFS_OP_UTIMES);
+	return err;
+}
+
+int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct dentry *lower = boesfs_lower(dentry);
+	struct inode *inode = d_inode(dentry);
+	struct iattr below = *attr;
+	const struct cred *old;
+	int err;
+
+	err = boesfs_judge_attr(dentry, attr);
+	if (err)
+		return err;
+	boesfs_refresh(inode);
+	err = setattr_prepare(&nop_mnt_idmap, dentry, attr);
+	if (err)
+		return err;
+	err = mnt_want_write(sbi->mnt);
+	if (err)
+		return err;
+	/* setattr_prepare() may have taken set-group-id out of the mode. */
+	below.ia_valid = attr->ia_valid;
+	below.ia_mode = attr->ia_mode;
+	if (below.ia_valid & ATTR_FILE)
+		below.ia_file = boesfs_lower_file(attr->ia_file);
+	/* The file below was not opened to be truncated. */
+	below.ia_valid &= ~ATTR_OPEN;
+	if (below.ia_valid & (ATTR_KILL_SUID | ATTR_KILL_SGID))
+		below.ia_valid &= ~ATTR_MODE;
+	if (attr->ia_valid & ATTR_SIZE)
+		/* A file that may be written to is not executed at the same time, in whichever mount. */
+		err = get_write_access(d_inode(lower));
+	if (!err) {
+		inode_lock(d_inode(lower));
+		old = boesfs_override(dentry->d_sb);
+		err = notify_change(mnt_idmap(sbi->mnt), lower, &below, NULL);
+		revert_creds(old);
+		inode_unlock(d_inode(lower));
+		if (attr->ia_valid & ATTR_SIZE)
+			put_write_access(d_inode(lower));
+	}
+	mnt_drop_write(sbi->mnt);
+	boesfs_copy_attr(inode);
+	return err;
+}
+
+static const char *boesfs_get_link(struct dentry *dentry, struct inode *inode,
+				   struct delayed_call *done)
+{
+	const struct cred *old;
+	const char *target;
+	int err;
+
+	if (!dentry)
+		return ERR_PTR(-ECHILD);
+	err = boesfs_may(dentry, BOESFS_OP_READLINK);
+	if (err)
+		return ERR_PTR(err);
+	old = boesfs_override(dentry->d_sb);
+	target = vfs_get_link(boesfs_lower(dentry), done);
+	revert_creds(old);
+	return target;
+}
+
+/* Times are kept below: there is nothing to be updated here. */
+static const struct inode_operations boesfs_file_inode_operations = {
+	.permission	= boesfs_permission,
+	.getattr	= boesfs_getattr,
+	.setattr	= boesfs_setattr,
+	.listxattr	= boesfs_listxattr,
+	.get_inode_acl	= boesfs_get_inode_acl,
+	.get_acl	= boesfs_get_acl,
+	.set_acl	= boesfs_set_acl,
+	.fileattr_get	= boesfs_fileattr_get,
+	.fileattr_set	= boesfs_fileattr_set,
+};
+
+static const struct inode_operations boesfs_link_inode_operations = {
+	.get_link	= boesfs_get_link,
+	.permission	= boesfs_permission,
+	.getattr	= boesfs_getattr,
+	.setattr	= boesfs_setattr,
+	.listxattr	= boesfs_listxattr,
+};

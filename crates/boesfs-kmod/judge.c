@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Asking the policy, and what follows from the answer.
+ */
+#include <linux/cred.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uidgid.h>
+
+#include "boesfs.h"
+
+/* The class of the task that asks; BOESFS_CLASS_NOBODY is refused everything. */
+u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops)
+{
+	const struct cred *cred = current_cred();
+	struct boesfs_who who = {};
+	int i;
+
+	if (sbi->fixed_class)
+		return sbi->class;
+	if (!ops->subject || cred->group_info->ngroups > BOESFS_WHO_GROUPS)
+		return BOESFS_CLASS_NOBODY;
+	who.uid = from_kuid(&init_user_ns, cred->fsuid);
+	who.gid = from_kgid(&init_user_ns, cred->fsgid);
+	who.count = cred->group_info->ngroups;
+	for (i = 0; i < cred->group_info->ngroups; i++)
+		who.groups[i] = from_kgid(&init_user_ns, cred->group_info->gid[i]);
+	return ops->subject(&who);
+}
+
+static void boesfs_fill(struct boesfs_request *request, struct dentry *dentry,
+			const struct boesfs_args *args)
+{
+	const struct cred *cred = current_cred();
+	kuid_t owner = args->owner;
+
+	if (!args->has_owner) {
+		struct inode *inode = d_inode(dentry);
+
+		if (inode) {
+			owner = inode->i_uid;
+		} else {
+			struct dentry *parent = dget_parent(dentry);
+
+			owner = d_inode(parent)->i_uid;
+			dput(parent);
+		}
+	}
+	request->args[BOESFS_ARG_FLAGS] = args->flags;
+	request->args[BOESFS_ARG_MODE] = args->mode;
+	request->args[BOESFS_ARG_SIZE] = args->size;
+	request->args[BOESFS_ARG_OFFSET] = args->offset;
+	request->args[BOESFS_ARG_LENGTH] = args->length;
+	request->args[BOESFS_ARG_UID] = from_kuid(&init_user_ns, cred->fsuid);
+	request->args[BOESFS_ARG_GID] = from_kgid(&init_user_ns, cred->fsgid);
+	request->args[BOESFS_ARG_OWNER] = from_kuid(&init_user_ns, owner);
+}
+
+/* Tells whoever uses the policy; what cannot be told is counted. */
+static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct dentry *dentry,
+			u32 class, u32 op, u64 verdict)
+{
+	struct boesfs_event *event;
+	char *path;
+
+	if (!ops->record)
+		return;
+	event = kmalloc(sizeof(*event), GFP_KERNEL);
+	if (!event)
+		goto lost;
+	memset(event, 0, offsetof(struct boesfs_event, path));
+	event->verdict = verdict;
+	event->class = class;
+	event->op = op;
+	event->pid = task_tgid_nr(current);
+	event->tag = sbi->tag;
+	memcpy(event->comm, current->comm, min(sizeof(event->comm), sizeof(current->comm)));
+	event->comm[sizeof(event->comm) - 1] = 0;
+	path = dentry_path_raw(dentry, event->path, sizeof(event->path));
+	if (!IS_ERR(path)) {
+		event->length = strlen(path);
+		memmove(event->path, path, event->length);
+	}
+	memset(event->path + event->length, 0, sizeof(event->path) - event->length);
+	if (!ops->record(event)) {
+		kfree(event);
+		return;
+	}
+lost:
+	kfree(event);
+	if (sbi->policy)
+		atomic64_inc(&sbi->policy->lost);
+}
+
+/* Records what is to be recorded, and gives the error number of a refusal. */
+static int boesfs_conclude(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct dentry *dentry,
+			   u32 class, u32 op, u64 verdict)
+{
+	u32 effect = verdict & BOESFS_VERDICT_EFFECT;
+
+	if ((verdict & BOESFS_VERDICT_AUDIT) ||
+	    (effect != BOESFS_EFFECT_ALLOW && !(verdict & BOESFS_VERDICT_QUIET)))
+		boesfs_tell(sbi, ops, dentry, class, op, verdict);
+	switch (effect) {
+	case BOESFS_EFFECT_ALLOW:
+		return 0;
+	case BOESFS_EFFECT_HIDE:
+		return -ENOENT;
+	case BOESFS_EFFECT_KILL:
+		/* The whole thread group, and nothing it can do about it. */
+		send_sig(SIGKILL, current, 1);
+		fallthrough;
+	default:
+		return -EACCES;
+	}
+}
+
+/* One question; @foresee leaves out everything but the answer. */
+static int boesfs_ask(struct dentry *dentry, u32 op, const struct boesfs_args *args, bool foresee)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct inode *inode = d_inode(dentry);
+	struct boesfs_request request = { .op = op };
+	struct boesfs_ops *ops;
+	int idx, err = -EACCES;
+	u64 verdict, row;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (!ops)
+		goto out;
+	err = boesfs_resolve(ops, dentry, &request.state);
+	if (err)
+		goto out;
+	request.class = boesfs_class(sbi, ops);
+	if (request.class >= ops->classes) {
+		verdict = BOESFS_EFFECT_DENY | BOESFS_VERDICT_NOT_GRANTED;
+	} else {
+		row = boesfs_row(ops, inode, request.state, request.class);
+		if ((row >> op & 1) && !(row >> 32 >> op & 1))
+			goto out;
+		boesfs_fill(&request, dentry, args);
+		verdict = ops->check(&request);
+	}
+	if (!foresee)
+		err = boesfs_conclude(sbi, ops, dentry, request.class, op, verdict);
+	else if ((verdict & BOESFS_VERDICT_EFFECT) == BOESFS_EFFECT_HIDE)
+		err = -ENOENT;
+	else if ((verdict & BOESFS_VERDICT_EFFECT) != BOESFS_EFFECT_ALLOW)
+		err = -EACCES;
+out:
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return err;
+}
+
+/* Whether the task may do @op to what @dentry names, or is to be named so. May sleep. */
+int boesfs_judge(struct dentry *dentry, u32 op, const struct boesfs_args *args)
+{
+	return boesfs_ask(dentry, op, args, false);
+}
+
+/* The same, without consequences: what access(2) foretells. */
+int boesfs_foresee(struct dentry *dentry, u32 op, const struct boesfs_args *args)
+{
+	return boesfs_ask(dentry, op, args, true);
+}
+
+/* Whether the answer for @op depends on its arguments, for the task's class; if in doubt it does. */
+int boesfs_conditional(struct dentry *dentry, u32 op)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct boesfs_ops *ops;
+	int idx, ret = 1;
+	u32 state, class;
+	u64 row;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (ops && !boesfs_resolve(ops, dentry, &state)) {
+		class = boesfs_class(sbi, ops);
+		if (class < ops->classes) {
+			row = boesfs_row(ops, d_inode(dentry), state, class);
+			ret = (row >> 32 >> op & 1) && ops->conditional(state, class, op);
+		}
+	}
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return ret;
+}
+
+/*
+ * Whether the task finds the object: not where stat is hidden, but for a
+ * directory under which something else may hold. Its inode may not be that of
+ * @dentry yet.
+ */
+int boesfs_find(struct dentry *dentry, struct inode *inode, bool record)
+{
+	struct boesfs_sb *sbi = boesfs_sb(inode->i_sb);
+	struct boesfs_request request = { .op = BOESFS_OP_STAT };
+	struct boesfs_args args = { .owner = inode->i_uid, .has_owner = true };
+	struct boesfs_ops *ops;
+	int idx, err = -EACCES;
+	u64 verdict, row;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (!ops)
+		goto out;
+	err = 0;
+	if (!boesfs_known(inode, ops->generation, &request.state))
+		err = boesfs_resolve(ops, dentry, &request.state);
+	if (err)
+		goto out;
+	request.class = boesfs_class(sbi, ops);
+	if (request.class >= ops->classes)
+		goto out;
+	row = boesfs_row(ops, inode, request.state, request.class);
+	if (!(row >> 32 >> BOESFS_OP_STAT & 1))
+		goto out;
+	boesfs_fill(&request, dentry, &args);
+	verdict = ops->check(&request);
+	if ((verdict & BOESFS_VERDICT_EFFECT) != BOESFS_EFFECT_HIDE)
+		goto out;
+	if (S_ISDIR(inode->i_mode) && !(row & BOESFS_ROW_ABSENT))
+		goto out;
+	err = record ? boesfs_conclude(sbi, ops, dentry, request.class, BOESFS_OP_STAT, verdict) :
+		       -ENOENT;
+out:
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return err;
+}
+
+/*
+ * Nothing gains rights by moving: a directory goes only where its state stays,
+ * everything else only where nobody may do more with it.
+ */
+int boesfs_move(struct dentry *from, struct dentry *to)
+{
+	struct boesfs_sb *sbi = boesfs_sb(from->d_sb);
+	u32 old, new, class, first, last;
+	struct boesfs_ops *ops;
+	int idx, err = -EACCES;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (!ops)
+		goto out;
+	err = boesfs_resolve(ops, from, &old);
+	if (!err)
+		err = boesfs_resolve(ops, to, &new);
+	if (err || old == new)
+		goto out;
+	err = -EXDEV;
+	if (d_is_dir(from))
+		goto out;
+	first = sbi->fixed_class ? sbi->class : 0;
+	last = sbi->fixed_class ? sbi->class : ops->classes - 1;
+	for (class = first; class <= last; class++) {
+		if (!ops->within(new, old, class))
+			goto out;
+	}
+	err = 0;
+out:
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return err;
+}

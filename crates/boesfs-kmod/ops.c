@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Policies: struct_ops whose members are BPF programs.
+ *
+ * A mount is bound to one policy and reads its members under SRCU, all
+ * questions of one decision from the same. An update gives all mounts of the
+ * policy the new members before it returns; when the policy goes, they have
+ * none, and deny.
+ */
+#include <linux/bpf.h>
+#include <linux/bpf_verifier.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+
+#include "boesfs.h"
+
+DEFINE_SRCU(boesfs_srcu);
+
+/* Guards the list of policies, their members, and which mounts they have. */
+static DEFINE_MUTEX(boesfs_policies_lock);
+static LIST_HEAD(boesfs_policies);
+static u32 boesfs_last_generation;
+
+void boesfs_policy_put(struct boesfs_policy *policy)
+{
+	if (!refcount_dec_and_mutex_lock(&policy->ref, &boesfs_policies_lock))
+		return;
+	WARN_ON(!list_empty(&policy->mounts));
+	mutex_unlock(&boesfs_policies_lock);
+	kfree(policy);
+}
+
+/* A reference to the registered policy of that name, or NULL. */
+struct boesfs_policy *boesfs_policy_by_name(const char *name)
+{
+	struct boesfs_policy *policy, *found = NULL;
+
+	mutex_lock(&boesfs_policies_lock);
+	list_for_each_entry(policy, &boesfs_policies, list) {
+		if (!strcmp(policy->name, name)) {
+			refcount_inc(&policy->ref);
+			found = policy;
+			break;
+		}
+	}
+	mutex_unlock(&boesfs_policies_lock);
+	return found;
+}
+
+/* Gives a mount its policy; the mount takes over the caller's reference. */
+int boesfs_policy_bind(struct boesfs_policy *policy, struct boesfs_sb *sbi)
+{
+	int err = 0;
+
+	mutex_lock(&boesfs_policies_lock);
+	if (!policy->ops) {
+		err = -ENOENT;
+	} else if (sbi->fixed_class ? sbi->class >= policy->ops->classes : !policy->ops->subject) {
+		err = -ERANGE;
+	} else {
+		sbi->policy = policy;
+		list_add(&sbi->mount, &policy->mounts);
+		rcu_assign_pointer(sbi->ops, policy->ops);
+		WRITE_ONCE(sbi->generation, (u32)policy->ops->generation);
+	}
+	mutex_unlock(&boesfs_policies_lock);
+	return err;
+}
+
+/* Nothing may be asking for the mount any more, or the caller waits for who does. */
+void boesfs_policy_unbind(struct boesfs_sb *sbi)
+{
+	struct boesfs_policy *policy = sbi->policy;
+
+	if (!policy)
+		return;
+	mutex_lock(&boesfs_policies_lock);
+	list_del(&sbi->mount);
+	WRITE_ONCE(sbi->generation, 0);
+	rcu_assign_pointer(sbi->ops, NULL);
+	sbi->policy = NULL;
+	mutex_unlock(&boesfs_policies_lock);
+	boesfs_policy_put(policy);
+}
+
+/* Gives @ops, or none, to all mounts of @policy. */
+static void boesfs_publish(struct boesfs_policy *policy, struct boesfs_ops *ops)
+{
+	struct boesfs_sb *sbi;
+
+	lockdep_assert_held(&boesfs_policies_lock);
+	if (ops) {
+		/* 0 is no generation, and neither is BOESFS_NEVER. */
+		if (++boesfs_last_generation >= BOESFS_NEVER)
+			boesfs_last_generation = 1;
+		ops->generation = boesfs_last_generation;
+	}
+	policy->ops = ops;
+	list_for_each_entry(sbi, &policy->mounts, mount) {
+		/* No mount may go on by what it remembers once its policy is gone. */
+		if (!ops)
+			WRITE_ONCE(sbi->generation, 0);
+		rcu_assign_pointer(sbi->ops, ops);
+		if (ops)
+			smp_store_release(&sbi->generation, (u32)ops->generation);
+	}
+}
+
+static int boesfs_ops_reg(void *kdata, struct bpf_link *link)
+{
+	struct boesfs_ops *ops = kdata;
+	struct boesfs_policy *policy, *other;
+	int err = 0;
+
+	/* Without a link a policy could be neither replaced nor named. */
+	if (!link)
+		return -EOPNOTSUPP;
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL);
+	if (!policy)
+		return -ENOMEM;
+	refcount_set(&policy->ref, 1);
+	INIT_LIST_HEAD(&policy->mounts);
+	policy->link = link;
+	strscpy(policy->name, ops->name, sizeof(policy->name));
+
+	mutex_lock(&boesfs_policies_lock);
+	list_for_each_entry(other, &boesfs_policies, list) {
+		if (!strcmp(other->name, policy->name))
+			err = -EEXIST;
+	}
+	if (!err) {
+		list_add(&policy->list, &boesfs_policies);
+		boesfs_publish(policy, ops);
+	}
+	mutex_unlock(&boesfs_policies_lock);
+	if (err)
+		kfree(policy);
+	return err;
+}
+
+static struct boesfs_policy *boesfs_policy_of(struct bpf_link *link)
+{
+	struct boesfs_policy *policy;
+
+	lockdep_assert_held(&boesfs_policies_lock);
+	list_for_each_entry(policy, &boesfs_policies, list) {
+		if (policy->link == link)
+			return policy;
+	}
+	return NULL;
+}
+
+static void boesfs_ops_unreg(void *kdata, struct bpf_link *link)
+{
+	struct boesfs_policy *policy;
+
+	mutex_lock(&boesfs_policies_lock);
+	policy = boesfs_policy_of(link);
+	if (policy) {
+		list_del(&policy->list);
+		policy->link = NULL;
+		boesfs_publish(policy, NULL);
+	}
+	mutex_unlock(&boesfs_policies_lock);
+	/* The programs go when this returns. */
+	synchronize_srcu(&boesfs_srcu);
+	if (policy)
+		boesfs_policy_put(policy);
+}
+
+static int boesfs_ops_update(void *kdata, void *old_kdata, struct bpf_link *link)
+{
+	struct boesfs_ops *ops = kdata, *old = old_kdata;
+	struct boesfs_policy *policy;
+	int err = 0;
+
+	/* A mount's class is a number: it must mean something in the new policy too. */
+	if (strcmp(ops->name, old->name))
+		return -EINVAL;
+	mutex_lock(&boesfs_policies_lock);
+	policy = boesfs_policy_of(link);
+	if (!policy || policy->ops != old)
+		err = -ESTALE;
+	else if (ops->classes < old->classes || !ops->subject != !old->subject)
+		err = -EINVAL;
+	else
+		boesfs_publish(policy, ops);
+	mutex_unlock(&boesfs_policies_lock);
+	if (!err)
+		synchronize_srcu(&boesfs_srcu);
+	return err;
+}
+
+static int boesfs_ops_validate(void *kdata)
+{
+	struct boesfs_ops *ops = kdata;
+
+	if (!ops->step || !ops->check || !ops->row || !ops->conditional || !ops->within)
+		return -EINVAL;
+	/* The members that are data are looked at one by one; one left out is zero, and comes here only. */
+	if (ops->abi != BOESFS_ABI_VERSION || !ops->classes || !ops->name[0])
+		return -EINVAL;
+	return 0;
+}
+
+static int boesfs_ops_init_member(const struct btf_type *t, const struct btf_member *member,
+				  void *kdata, const void *udata)
+{
+	const struct boesfs_ops *from = udata;
+	struct boesfs_ops *to = kdata;
+
+	switch (__btf_member_bit_offset(t, member) / 8) {
+	case offsetof(struct boesfs_ops, abi):
+		if (from->abi != BOESFS_ABI_VERSION) {
+			pr_warn("boesfs: the policy is for version %u of the interface, this module has %u\n",
+				from->abi, BOESFS_ABI_VERSION);
+			return -EPROTO;
+		}
+		to->abi = from->abi;
+		return 1;
+	case offsetof(struct boesfs_ops, classes):
+		to->classes = from->classes;
+		return 1;
+	case offsetof(struct boesfs_ops, exe_root):
+		to->exe_root = from->exe_root;
+		return 1;
+	case offsetof(struct boesfs_ops, name):
+		if (strnlen(from->name, sizeof(from->name)) == sizeof(from->name))
+			return -ENAMETOOLONG;
+		strscpy(to->name, from->name, sizeof(to->name));
+		return 1;
+	}
+	/* Programs; everything else must be zero. */
+	return 0;
+}
+
+static int boesfs_ops_check_member(const struct btf_type *t, const struct btf_member *member,
+				   const struct bpf_prog *prog)
+{
+	/* Questions are asked under spin locks as well. */
+	return prog->sleepable ? -EINVAL : 0;
+}
+
+static int boesfs_ops_btf(struct btf *btf)
+{
+	return 0;
+}
+
+static bool boesfs_ops_is_valid_access(int off, int size, enum bpf_access_type type,
+				       const struct bpf_prog *prog,
+				       struct bpf_insn_access_aux *info)
+{
+	if (off < 0 || off >= (int)sizeof(u64) * MAX_BPF_FUNC_ARGS)
+		return false;
+	if (type != BPF_READ || off % size != 0)
+		return false;
+	return btf_ctx_access(off, size, type, prog, info);
+}
+
+static const struct bpf_func_proto *boesfs_ops_func_proto(enum bpf_func_id id,
+							  const struct bpf_prog *prog)
+{
+	return bpf_base_func_proto(id, prog);
+}
+
+static const struct bpf_verifier_ops boesfs_verifier_ops = {
+	.is_valid_access = boesfs_ops_is_valid_access,
+	.get_func_proto = boesfs_ops_func_proto,
+};
+
+/* Their types are those of the members; their bodies are never run. */
+static u32 boesfs_ops__step(const struct boesfs_name *name, u32 state, u32 length)
+{
+	return BOESFS_STATE_DEAD;
+}
+
+static u64 boesfs_ops__check(const struct boesfs_request *request)
+{
+	return BOESFS_EFFECT_DENY;
+}
+
+static u64 boesfs_ops__row(u32 state, u32 class)
+{
+	return 0;
+}
+
+static u32 boesfs_ops__conditional(u32 state, u32 class, u32 op)
+{
+	return 1;
+}
+
+static u32 boesfs_ops__within(u32 to, u32 from, u32 class)
+{
+	return 0;
+}
+
+static u32 boesfs_ops__subject(const struct boesfs_who *who)
+{
+	return BOESFS_CLASS_NOBODY;
+}
+
+static u32 boesfs_ops__record(const struct boesfs_event *event)
+{
+	return 1;
+}
+
+static struct boesfs_ops boesfs_ops_stubs = {
+	.step = boesfs_ops__step,
+	.check = boesfs_ops__check,
+	.row = boesfs_ops__row,
+	.conditional = boesfs_ops__conditional,
+	.within = boesfs_ops__within,
+	.subject = boesfs_ops__subject,
+	.record = boesfs_ops__record,
+};
+
+static struct bpf_struct_ops boesfs_struct_ops = {
+	.verifier_ops = &boesfs_verifier_ops,
+	.init = boesfs_ops_btf,
+	.check_member = boesfs_ops_check_member,
+	.init_member = boesfs_ops_init_member,
+	.reg = boesfs_ops_reg,
+	.unreg = boesfs_ops_unreg,
+	.update = boesfs_ops_update,
+	.validate = boesfs_ops_validate,
+	.cfi_stubs = &boesfs_ops_stubs,
+	.owner = THIS_MODULE,
+	.name = "boesfs_ops",
+};
+
+int boesfs_ops_init(void)
+{
+	int err = register_bpf_struct_ops(&boesfs_struct_ops, boesfs_ops);
+
+	if (err)
+		pr_err("boesfs: no struct_ops (%d): the module must have been built with BTF (pahole, and the kernel's vmlinux)\n",
+		       err);
+	return err;
+}

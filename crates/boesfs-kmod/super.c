@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mounting.
+ *
+ *   mount -t boesfs -o lower=DIR,policy=NAME,class=0 none MOUNTPOINT
+ *
+ * The lower mount is cloned for this mount alone, so nothing that happens to
+ * it later matters. Only who is privileged in the initial user namespace can
+ * mount: the policy's programs can only be loaded by the same.
+ */
+#include <linux/fs_context.h>
+#include <linux/fs_parser.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+#include <linux/unicode.h>
+
+#include "boesfs.h"
+
+static struct kmem_cache *boesfs_inode_cache;
+
+enum { OPT_LOWER, OPT_POLICY, OPT_STATE, OPT_CLASS, OPT_TAG };
+
+static const struct fs_parameter_spec boesfs_parameters[] = {
+	fsparam_string("lower", OPT_LOWER),
+	fsparam_string("policy", OPT_POLICY),
+	fsparam_u32("state", OPT_STATE),
+	fsparam_u32("class", OPT_CLASS),
+	fsparam_u32("tag", OPT_TAG),
+	{}
+};
+
+struct boesfs_options {
+	char *lower;
+	struct boesfs_policy *policy;
+	u32 state;
+	u32 class;
+	u32 tag;
+	bool has_class;
+	bool has_state;
+};
+
+static int boesfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct boesfs_options *options = fc->fs_private;
+	struct boesfs_policy *policy;
+	struct fs_parse_result result;
+	int opt = fs_parse(fc, boesfs_parameters, param, &result);
+
+	if (opt < 0)
+		return opt;
+	switch (opt) {
+	case OPT_LOWER:
+		kfree(options->lower);
+		options->lower = param->string;
+		param->string = NULL;
+		return 0;
+	case OPT_POLICY:
+		policy = boesfs_policy_by_name(param->string);
+		if (!policy)
+			return invalf(fc, "boesfs: no policy is registered as %s", param->string);
+		if (options->policy)
+			boesfs_policy_put(options->policy);
+		options->policy = policy;
+		return 0;
+	case OPT_STATE:
+		options->state = result.uint_32;
+		options->has_state = true;
+		return 0;
+	case OPT_CLASS:
+		options->class = result.uint_32;
+		options->has_class = true;
+		return 0;
+	case OPT_TAG:
+		options->tag = result.uint_32;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* Whether the tree at @path can be stacked upon. */
+static int boesfs_check_lower(struct fs_context *fc, const struct path *path)
+{
+	struct super_block *sb = path->dentry->d_sb;
+
+	if (sb->s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH)
+		return invalf(fc, "boesfs: file systems are stacked too deep already");
+	if (is_idmapped_mnt(path->mnt))
+		return invalf(fc, "boesfs: idmapped mounts are not supported below");
+	if (sb->s_user_ns != &init_user_ns)
+		return invalf(fc, "boesfs: the lower file system belongs to a user namespace");
+	if (path->dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE))
+		return invalf(fc, "boesfs: the lower file system has its own rules for names (case folding)");
+	return 0;
+}
+
+static void boesfs_free_sb(struct boesfs_sb *sbi)
+{
+	if (!sbi)
+		return;
+	boesfs_policy_unbind(sbi);
+	if (sbi->mnt)
+		kern_unmount(sbi->mnt);
+	if (sbi->cred)
+		put_cred(sbi->cred);
+	kfree(sbi);
+}
+
+static int boesfs_set_root(struct super_block *sb, const struct path *lower)
+{
+	struct boesfs_sb *sbi = boesfs_sb(sb);
+	struct boesfs_ops *ops;
+	struct inode *inode = ERR_PTR(-ENOENT);
+	int idx;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (ops)
+		inode = boesfs_iget(sb, d_inode(lower->dentry), ops->generation, sbi->state);
+	srcu_read_unlock(&boesfs_srcu, idx);
+	if (IS_ERR(inode))
+		return PTR_ERR(inode);
+	sb->s_root = d_make_root(inode);
+	if (!sb->s_root)
+		return -ENOMEM;
+	boesfs_set_lower(sb->s_root, dget(lower->dentry));
+	return 0;
+}
+
+static int boesfs_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct boesfs_options *options = fc->fs_private;
+	struct super_block *below;
+	struct boesfs_sb *sbi;
+	struct path lower;
+	struct cred *cred;
+	int err;
+
+	sbi = kzalloc(sizeof(*sbi), GFP_KERNEL);
+	if (!sbi)
+		return -ENOMEM;
+	sb->s_fs_info = sbi;
+	sbi->state = options->has_state ? options->state : BOESFS_STATE_ROOT;
+	sbi->fixed_class = options->has_class;
+	sbi->class = options->has_class ? options->class : BOESFS_CLASS_NOBODY;
+	sbi->tag = options->tag;
+
+	cred = prepare_creds();
+	if (!cred)
+		return -ENOMEM;
+	/* Not the mounter's right to exceed quotas and reserved space. */
+	cap_lower(cred->cap_effective, CAP_SYS_RESOURCE);
+	sbi->cred = cred;
+
+	err = kern_path(options->lower, LOOKUP_FOLLOW | LOOKUP_DIRECTORY, &lower);
+	if (err) {
+		errorf(fc, "boesfs: cannot find the lower directory (%d)", err);
+		return err;
+	}
+	err = boesfs_check_lower(fc, &lower);
+	if (err)
+		goto put;
+	sbi->mnt = clone_private_mount(&lower);
+	if (IS_ERR(sbi->mnt)) {
+		err = PTR_ERR(sbi->mnt);
+		sbi->mnt = NULL;
+		errorf(fc, "boesfs: the lower mount cannot be cloned (%d)", err);
+		goto put;
+	}
+	err = boesfs_policy_bind(options->policy, sbi);
+	if (err) {
+		errorf(fc, err == -ERANGE ? "boesfs: the policy has no such class, or none by itself: give class=" :
+					    "boesfs: the policy is gone");
+		goto put;
+	}
+	options->policy = NULL;
+
+	below = lower.dentry->d_sb;
+	sb->s_stack_depth = below->s_stack_depth + 1;
+	sb->s_magic = BOESFS_MAGIC;
+	sb->s_op = &boesfs_super_operations;
+	boesfs_set_dentry_ops(sb, &boesfs_dentry_operations);
+	sb->s_xattr = boesfs_xattr_handlers;
+	sb->s_maxbytes = below->s_maxbytes;
+	sb->s_blocksize = below->s_blocksize;
+	sb->s_blocksize_bits = below->s_blocksize_bits;
+	sb->s_time_gran = below->s_time_gran;
+	sb->s_time_min = below->s_time_min;
+	sb->s_time_max = below->s_time_max;
+	/* The umask, or a default ACL in its place, is applied below. */
+	sb->s_flags |= SB_POSIXACL;
+	if (sbi->mnt->mnt_flags & MNT_NOEXEC)
+		sb->s_iflags |= SB_I_NOEXEC;
+	if (sbi->mnt->mnt_flags & MNT_NODEV)
+		sb->s_iflags |= SB_I_NODEV;
+	err = boesfs_set_root(sb, &lower);
+put:
+	path_put(&lower);
+	return err;
+}
+
+static int boesfs_get_tree(struct fs_context *fc)
+{
+	struct boesfs_options *options = fc->fs_private;
+
+	if (!options->lower)
+		return invalf(fc, "boesfs: lower= is missing");
+	if (!options->policy)
+		return invalf(fc, "boesfs: policy= is missing");
+	return get_tree_nodev(fc, boesfs_fill_super);
+}
+
+/* Remounting can make it read-only, and nothing else: a policy is replaced through its link. */
+static int boesfs_reconfigure(struct fs_context *fc)
+{
+	struct boesfs_options *options = fc->fs_private;
+
+	if (options->policy && options->policy != boesfs_sb(fc->root->d_sb)->policy)
+		return invalf(fc, "boesfs: a policy is replaced by updating its BPF link");
+	if (options->has_state || options->has_class)
+		return invalf(fc, "boesfs: the state and class of a mount stay as they are");
+	sync_filesystem(fc->root->d_sb);
+	return 0;
+}
+
+static void boesfs_free_fc(struct fs_context *fc)
+{
+	struct boesfs_options *options = fc->fs_private;
+
+	if (!options)
+		return;
+	if (options->policy)
+		boesfs_policy_put(options->policy);
+	kfree(options->lower);
+	kfree(options);
+}
+
+static const struct fs_context_operations boesfs_context_operations = {
+	.parse_param	= boesfs_parse_param,
+	.get_tree	= boesfs_get_tree,
+	.reconfigure	= boesfs_reconfigure,
+	.free		= boesfs_free_fc,
+};
+
+static int boesfs_init_fs_context(struct fs_context *fc)
+{
+	fc->fs_private = kzalloc(sizeof(struct boesfs_options), GFP_KERNEL);
+	if (!fc->fs_private)
+		return -ENOMEM;
+	fc->ops = &boesfs_context_operations;
+	return 0;
+}
+
+static struct inode *boesfs_alloc_inode(struct super_block *sb)
+{
+	struct boesfs_inode *bi = alloc_inode_sb(sb, boesfs_inode_cache, GFP_KERNEL);
+
+	if (!bi)
+		return NULL;
+	bi->lower = NULL;
+	bi->generation = BOESFS_NEVER;
+	bi->state = BOESFS_STATE_DEAD;
+	bi->class = BOESFS_CLASS_NOBODY;
+	bi->plain = 0;
+	bi->row = 0;
+	return &bi->vfs_inode;
+}
+
+static void boesfs_free_inode(struct inode *inode)
+{
+	kmem_cache_free(boesfs_inode_cache, boesfs_i(inode));
+}
+
+static void boesfs_evict_inode(struct inode *inode)
+{
+	truncate_inode_pages_final(&inode->i_data);
+	clear_inode(inode);
+	iput(boesfs_lower_inode(inode));
+}
+
+static int boesfs_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	struct path lower = boesfs_lower_path(dentry);
+	const struct cred *old;
+	int err;
+
+	err = boesfs_may(dentry, BOESFS_OP_STATFS);
+	if (err)
+		return err;
+	old = boesfs_override(dentry->d_sb);
+	err = vfs_statfs(&lower, buf);
+	revert_creds(old);
+	return err;
+}
+
+static int boesfs_sync_fs(struct super_block *sb, int wait)
+{
+	struct super_block *below = boesfs_sb(sb)->mnt->mnt_sb;
+	int err;
+
+	/* sync(2) visits the file system below by itself. */
+	if (!wait)
+		return 0;
+	down_read(&below->s_umount);
+	err = sync_filesystem(below);
+	up_read(&below->s_umount);
+	return err;
+}
+
+/* Nothing of the layer below: who is inside may read this. */
+static int boesfs_show_options(struct seq_file *seq, struct dentry *root)
+{
+	struct boesfs_sb *sbi = boesfs_sb(root->d_sb);
+
+	if (sbi->policy)
+		seq_show_option(seq, "policy", sbi->policy->name);
+	if (sbi->fixed_class)
+		seq_printf(seq, ",class=%u", sbi->class);
+	return 0;
+}
+
+static void boesfs_put_super(struct super_block *sb)
+{
+	boesfs_free_sb(boesfs_sb(sb));
+	sb->s_fs_info = NULL;
+}
+
+const struct super_operations boesfs_super_operations = {
+	.alloc_inode	= boesfs_alloc_inode,
+	.free_inode	= boesfs_free_inode,
+	.evict_inode	= boesfs_evict_inode,
+	.drop_inode	= boesfs_drop_inode,
+	.statfs		= boesfs_statfs,
+	.sync_fs	= boesfs_sync_fs,
+	.show_options	= boesfs_show_options,
+	.put_super	= boesfs_put_super,
+};
+
+static void boesfs_kill_sb(struct super_block *sb)
+{
+	kill_anon_super(sb);
+	/* A mount that went wrong before it had a root. */
+	boesfs_free_sb(boesfs_sb(sb));
+	sb->s_fs_info = NULL;
+}
+
+static struct file_system_type boesfs_type = {
+	.owner			= THIS_MODULE,
+	.name			= "boesfs",
+	.init_fs_context	= boesfs_init_fs_context,
+	.parameters		= boesfs_parameters,
+	.kill_sb		= boesfs_kill_sb,
+	.fs_flags		= FS_RENAME_DOES_D_MOVE,
+};
+MODULE_ALIAS_FS("boesfs");
+
+static void boesfs_inode_once(void *object)
+{
+	struct boesfs_inode *bi = object;
+
+	seqlock_init(&bi->seq);
+	inode_init_once(&bi->vfs_inode);
+}
+
+static int __init boesfs_init(void)
+{
+	int err;
+
+	boesfs_inode_cache = kmem_cache_create("boesfs_inode", sizeof(struct boesfs_inode), 0,
+					       SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
+					       boesfs_inode_once);
+	if (!boesfs_inode_cache)
+		return -ENOMEM;
+	err = boesfs_file_init();
+	if (err)
+		goto inodes;
+	err = boesfs_ops_init();
+	if (err)
+		goto files;
+	err = register_filesystem(&boesfs_type);
+	if (err)
+		goto files;
+	return 0;
+files:
+	boesfs_file_exit();
+inodes:
+	kmem_cache_destroy(boesfs_inode_cache);
+	return err;
+}
+
+static void __exit boesfs_exit(void)
+{
+	unregister_filesystem(&boesfs_type);
+	/* Inodes are freed after a grace period. */
+	rcu_barrier();
+	boesfs_file_exit();
+	kmem_cache_destroy(boesfs_inode_cache);
+}
+
+module_init(boesfs_init);
+module_exit(boesfs_exit);
+MODULE_DESCRIPTION("BoesFS: a stackable file system that asks a policy first");
+MODULE_AUTHOR("The BoesFS authors");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
