@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-/* An object for another version is refused, and so is a module. */
+/* An object for another version is refused. */
 #define BOESFS_ABI_VERSION 1
 
 enum boesfs_op {
@@ -58,17 +58,19 @@ enum boesfs_arg {
 
 #define BOESFS_ARG_COUNT 8
 
-/* State 0 is the dead state, from which nothing is allowed. */
+/* The dead state: nothing is allowed there or below. */
 #define BOESFS_STATE_DEAD 0
 #define BOESFS_STATE_ROOT 1
 
 /* The class of somebody whose roles may not be held together. */
 #define BOESFS_CLASS_NOBODY 0xffff
 
-/* A row: allowed operations, in the high half those that need a check, and: */
-/* whatever is below a hidden directory is hidden too */
+/*
+ * A row: allowed operations, in the high half those that need a check, and
+ * two more bits: everything below a hidden directory is hidden too; no name
+ * right below is hidden.
+ */
 #define BOESFS_ROW_ABSENT 0x80000000
-/* no name right below is hidden */
 #define BOESFS_ROW_LISTED 0x40000000
 
 /* A verdict: an effect, bits on recording, and the rule in the high half. */
@@ -81,16 +83,14 @@ enum boesfs_arg {
 #define BOESFS_VERDICT_QUIET 0x200
 #define BOESFS_VERDICT_NOT_GRANTED 0x400
 
-/* Longest name of a policy, with its zero byte. */
+/* Bytes of the name of a policy, with its zero byte. */
 #define BOESFS_POLICY_NAME 64
 /* Bytes of a name, zero-padded. */
 #define BOESFS_NAME_BYTES 256
 /* The most supplementary groups that can be told. */
 #define BOESFS_WHO_GROUPS 32
-/* Longest path of an event. */
+/* Bytes of the longest path of an event. */
 #define BOESFS_EVENT_PATH 4096
-/* Bytes of an event with a path of at most BOESFS_EVENT_SHORT bytes. */
-#define BOESFS_EVENT_SHORT 192
 
 struct boesfs_name {
 	__u64 words[BOESFS_NAME_BYTES / 8];
@@ -112,15 +112,17 @@ struct boesfs_who {
 	__u32 groups[BOESFS_WHO_GROUPS];
 };
 
-/* What the user of a policy is told of a verdict. */
+/* What the user of a policy is told of a verdict. The path is below the mount's root. */
 struct boesfs_event {
+	__u32 thread;
+	__u32 process;
 	__u64 verdict;
 	__u32 class;
 	__u32 op;
-	__u32 pid;
-	__u32 tag;
 	__u32 length;
-	__u32 pad;
+	__u32 cut;
+	__u32 place;
+	__u32 doubt;
 	__u8 comm[16];
 	__u8 path[BOESFS_EVENT_PATH];
 };

@@ -91,8 +91,8 @@ struct boesfs_sb {
 	struct boesfs_ops __rcu *ops;
 	/* That of @ops, to compare with; 0 when the policy is gone. */
 	u32 generation;
-	/* The state of the mount's root. */
-	u32 state;
+	/* The path that the mount's root has for the policy. */
+	char *at;
 	/* The class of everybody, if it is a fixed one. */
 	u32 class;
 	bool fixed_class;
@@ -190,6 +190,7 @@ void boesfs_policy_unbind(struct boesfs_sb *sbi);
 
 /* state.c */
 u32 boesfs_step(struct boesfs_ops *ops, u32 state, const struct qstr *name);
+u32 boesfs_root_state(struct boesfs_ops *ops, struct boesfs_sb *sbi);
 int boesfs_resolve(struct boesfs_ops *ops, struct dentry *dentry, u32 *state);
 int boesfs_resync(struct dentry *dentry);
 bool boesfs_known(struct inode *inode, u32 generation, u32 *state);

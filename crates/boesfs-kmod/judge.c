@@ -70,15 +70,18 @@ static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct de
 	if (!event)
 		goto lost;
 	memset(event, 0, offsetof(struct boesfs_event, path));
+	event->thread = task_pid_nr(current);
+	event->process = task_tgid_nr(current);
 	event->verdict = verdict;
 	event->class = class;
 	event->op = op;
-	event->pid = task_tgid_nr(current);
-	event->tag = sbi->tag;
+	event->place = sbi->tag;
 	memcpy(event->comm, current->comm, min(sizeof(event->comm), sizeof(current->comm)));
 	event->comm[sizeof(event->comm) - 1] = 0;
 	path = dentry_path_raw(dentry, event->path, sizeof(event->path));
-	if (!IS_ERR(path)) {
+	if (IS_ERR(path)) {
+		event->cut = 1;
+	} else {
 		event->length = strlen(path);
 		memmove(event->path, path, event->length);
 	}

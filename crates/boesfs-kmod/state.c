@@ -93,6 +93,12 @@ static u32 boesfs_walk(struct boesfs_ops *ops, u32 state, const char *path)
 	return state;
 }
 
+/* The state of the mount's root: by its path, so that it is right for every policy. */
+u32 boesfs_root_state(struct boesfs_ops *ops, struct boesfs_sb *sbi)
+{
+	return boesfs_walk(ops, BOESFS_STATE_ROOT, sbi->at);
+}
+
 /* The state of a path, and it is kept where the inode is known by that path alone. */
 static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u32 *state)
 {
@@ -110,7 +116,7 @@ static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u3
 		/* Deeper than can be looked at. */
 		return -EACCES;
 	}
-	*state = boesfs_walk(ops, boesfs_sb(dentry->d_sb)->state, path);
+	*state = boesfs_walk(ops, boesfs_root_state(ops, boesfs_sb(dentry->d_sb)), path);
 	kfree(buffer);
 	if (boesfs_has_one_name(inode)) {
 		struct boesfs_inode *bi = boesfs_i(inode);

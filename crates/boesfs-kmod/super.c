@@ -2,7 +2,10 @@
 /*
  * Mounting.
  *
- *   mount -t boesfs -o lower=DIR,policy=NAME,class=0 none MOUNTPOINT
+ *   mount -t boesfs -o lower=DIR,policy=NAME[,at=PATH][,class=N][,tag=N] none MOUNTPOINT
+ *
+ * For the policy, the mount's root is at PATH ("/"), everybody is of class N
+ * (by default as the policy says), and events have the number of tag=.
  *
  * The lower mount is cloned for this mount alone, so nothing that happens to
  * it later matters. Only who is privileged in the initial user namespace can
@@ -19,14 +22,19 @@
 
 #include "boesfs.h"
 
+/* For whoever loads policies: /sys/module/boesfs/parameters/abi. */
+static unsigned int boesfs_abi = BOESFS_ABI_VERSION;
+module_param_named(abi, boesfs_abi, uint, 0444);
+MODULE_PARM_DESC(abi, "version of the interface to policies (read-only)");
+
 static struct kmem_cache *boesfs_inode_cache;
 
-enum { OPT_LOWER, OPT_POLICY, OPT_STATE, OPT_CLASS, OPT_TAG };
+enum { OPT_LOWER, OPT_POLICY, OPT_AT, OPT_CLASS, OPT_TAG };
 
 static const struct fs_parameter_spec boesfs_parameters[] = {
 	fsparam_string("lower", OPT_LOWER),
 	fsparam_string("policy", OPT_POLICY),
-	fsparam_u32("state", OPT_STATE),
+	fsparam_string("at", OPT_AT),
 	fsparam_u32("class", OPT_CLASS),
 	fsparam_u32("tag", OPT_TAG),
 	{}
@@ -35,11 +43,10 @@ static const struct fs_parameter_spec boesfs_parameters[] = {
 struct boesfs_options {
 	char *lower;
 	struct boesfs_policy *policy;
-	u32 state;
+	char *at;
 	u32 class;
 	u32 tag;
 	bool has_class;
-	bool has_state;
 };
 
 static int boesfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
@@ -65,9 +72,12 @@ static int boesfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 			boesfs_policy_put(options->policy);
 		options->policy = policy;
 		return 0;
-	case OPT_STATE:
-		options->state = result.uint_32;
-		options->has_state = true;
+	case OPT_AT:
+		if (param->string[0] != '/')
+			return invalf(fc, "boesfs: at= is an absolute path");
+		kfree(options->at);
+		options->at = param->string;
+		param->string = NULL;
 		return 0;
 	case OPT_CLASS:
 		options->class = result.uint_32;
@@ -105,6 +115,7 @@ static void boesfs_free_sb(struct boesfs_sb *sbi)
 		kern_unmount(sbi->mnt);
 	if (sbi->cred)
 		put_cred(sbi->cred);
+	kfree(sbi->at);
 	kfree(sbi);
 }
 
@@ -118,7 +129,8 @@ static int boesfs_set_root(struct super_block *sb, const struct path *lower)
 	idx = srcu_read_lock(&boesfs_srcu);
 	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
 	if (ops)
-		inode = boesfs_iget(sb, d_inode(lower->dentry), ops->generation, sbi->state);
+		inode = boesfs_iget(sb, d_inode(lower->dentry), ops->generation,
+				    boesfs_root_state(ops, sbi));
 	srcu_read_unlock(&boesfs_srcu, idx);
 	if (IS_ERR(inode))
 		return PTR_ERR(inode);
@@ -142,7 +154,10 @@ static int boesfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (!sbi)
 		return -ENOMEM;
 	sb->s_fs_info = sbi;
-	sbi->state = options->has_state ? options->state : BOESFS_STATE_ROOT;
+	sbi->at = options->at ?: kstrdup("/", GFP_KERNEL);
+	options->at = NULL;
+	if (!sbi->at)
+		return -ENOMEM;
 	sbi->fixed_class = options->has_class;
 	sbi->class = options->has_class ? options->class : BOESFS_CLASS_NOBODY;
 	sbi->tag = options->tag;
@@ -219,8 +234,8 @@ static int boesfs_reconfigure(struct fs_context *fc)
 
 	if (options->policy && options->policy != boesfs_sb(fc->root->d_sb)->policy)
 		return invalf(fc, "boesfs: a policy is replaced by updating its BPF link");
-	if (options->has_state || options->has_class)
-		return invalf(fc, "boesfs: the state and class of a mount stay as they are");
+	if (options->at || options->has_class)
+		return invalf(fc, "boesfs: the place and class of a mount stay as they are");
 	sync_filesystem(fc->root->d_sb);
 	return 0;
 }
@@ -234,6 +249,7 @@ static void boesfs_free_fc(struct fs_context *fc)
 	if (options->policy)
 		boesfs_policy_put(options->policy);
 	kfree(options->lower);
+	kfree(options->at);
 	kfree(options);
 }
 

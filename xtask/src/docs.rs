@@ -19,7 +19,11 @@ pub(crate) struct Options {
 
 /// Every generated page: its path below the root, and its text.
 fn pages() -> Vec<(&'static str, String)> {
-    vec![("docs/operations.md", operations()), ("docs/diagnostics.md", diagnostics())]
+    vec![
+        ("docs/operations.md", operations()),
+        ("docs/diagnostics.md", diagnostics()),
+        ("crates/boesfs-kmod/abi.h", boesfs_codegen::emit::layout::kmod::header()),
+    ]
 }
 
 /// Writes or checks the pages.
@@ -56,16 +60,17 @@ fn operations() -> String {
          <!-- Written by `cargo xtask docs` from crates/boesfs-lang/src/ops.rs. -->\n\n\
          The words that rules use. Each operation is asked about the object's own path. Every operation carries the\n\
          arguments `uid`, `gid` and `owner`; the others are listed.\n\n\
-         | operation | covers | arguments | FUSE hook |\n|---|---|---|---|\n",
+         | operation | covers | arguments | FUSE | BPF LSM | kernel module |\n|---|---|---|---|---|---|\n",
     );
     for info in &TABLE {
         let args: Vec<String> = info.args.iter().map(|arg| format!("`{}`", arg.name())).collect();
-        let fuse = match info.fuse {
+        let hook = |mediation: Mediation| match mediation {
             Mediation::Asked(place) => format!("asks at {place}"),
             Mediation::Follows(op, why) => format!("follows `{op}`: {why}"),
             Mediation::Unseen(why) => format!("does not see it: {why}"),
         };
-        let _ = writeln!(page, "| `{}` | {} | {} | {fuse} |", info.name, info.about, args.join(", "));
+        let hooks = [info.fuse, info.lsm, info.kmod].map(hook).join(" | ");
+        let _ = writeln!(page, "| `{}` | {} | {} | {hooks} |", info.name, info.about, args.join(", "));
     }
     page.push_str("\n## Groups\n\n| group | for | operations |\n|---|---|---|\n");
     for group in &GROUPS {

@@ -9,6 +9,8 @@ pub mod layout;
 mod check;
 mod cond;
 mod entry;
+mod kmod;
+mod rights;
 mod step;
 mod subject;
 
@@ -81,12 +83,14 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     let facts = Facts { tables };
     let mut asm = Assembler::default();
     entry::boesfs_walk(&mut asm);
+    kmod::programs(&mut asm);
     step::step(&mut asm, facts);
     check::check(&mut asm, facts);
     check::decide(&mut asm, facts);
     cond::cond(&mut asm, policy, &packed.conditions)?;
     entry::walk(&mut asm);
     subject::subject(&mut asm, facts);
+    rights::functions(&mut asm, facts);
     Ok(asm.finish()?)
 }
 

@@ -174,9 +174,21 @@ fn kmod(kernel: &str) -> HookReport {
             found: modules_found.to_owned(),
             help: (!modules).then_some("boot a kernel with CONFIG_MODULES, as distributions ship"),
         },
-        absent("this release of boesfs has no kernel module"),
+        module(),
     ];
     report("kmod", "boesfs.ko, a stackable file system: highest fidelity", checks)
+}
+
+/// Whether the module is loaded, has its types, and is of the same version.
+fn module() -> Check {
+    let found = crate::kmod::module();
+    Check {
+        what: "boesfs.ko",
+        ok: found.is_ok(),
+        optional: false,
+        found: found.as_ref().map_or_else(ToString::to_string, |version| format!("loaded, version {version}")),
+        help: found.is_err().then_some("build and load it: crates/boesfs-kmod, docs/kmod.md"),
+    }
 }
 
 /// `boesfs eval --engine kernel`: loads a policy and asks it.

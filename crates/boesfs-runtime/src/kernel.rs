@@ -3,6 +3,7 @@
 //! In: a [`PolicyObject`]. Out: verdicts, and times. For tests, `boesfs eval --engine kernel` and benches: no hook runs on
 //! it. Needs `CAP_BPF` and `CAP_PERFMON`. Holds: the maps of the tables are frozen before the program is loaded.
 
+pub mod struct_ops;
 mod sys;
 
 use std::os::fd::OwnedFd;

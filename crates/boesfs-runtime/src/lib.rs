@@ -9,6 +9,7 @@ pub mod engine;
 pub mod fuse;
 pub mod hook;
 pub mod kernel;
+pub mod kmod;
 pub mod policy;
 pub mod process;
 pub mod sandbox;

@@ -151,6 +151,10 @@ pub enum Helper {
     GetCurrentAncestorCgroupId = 123,
     /// `long bpf_ringbuf_output(map, data, size, flags)`
     RingbufOutput = 130,
+    /// `void *bpf_ringbuf_reserve(map, size, flags)`
+    RingbufReserve = 131,
+    /// `void bpf_ringbuf_submit(data, flags)`
+    RingbufSubmit = 132,
     /// `void *bpf_inode_storage_get(map, inode, value, flags)`
     InodeStorageGet = 145,
     /// `void *bpf_task_storage_get(map, task, value, flags)`
@@ -160,7 +164,7 @@ pub enum Helper {
 }
 
 /// Every helper that the programs call, with its name without `bpf_`.
-const HELPERS: [(Helper, &str); 12] = [
+const HELPERS: [(Helper, &str); 14] = [
     (Helper::MapLookupElem, "map_lookup_elem"),
     (Helper::KtimeGetNs, "ktime_get_ns"),
     (Helper::GetCurrentPidTgid, "get_current_pid_tgid"),
@@ -170,6 +174,8 @@ const HELPERS: [(Helper, &str); 12] = [
     (Helper::ProbeReadKernel, "probe_read_kernel"),
     (Helper::GetCurrentAncestorCgroupId, "get_current_ancestor_cgroup_id"),
     (Helper::RingbufOutput, "ringbuf_output"),
+    (Helper::RingbufReserve, "ringbuf_reserve"),
+    (Helper::RingbufSubmit, "ringbuf_submit"),
     (Helper::InodeStorageGet, "inode_storage_get"),
     (Helper::TaskStorageGet, "task_storage_get"),
     (Helper::GetCurrentTaskBtf, "get_current_task_btf"),

@@ -4,6 +4,7 @@ use boesfs_lang::cond::ARG_COUNT;
 
 use crate::tables::Tables;
 
+pub mod kmod;
 mod maps;
 
 pub use maps::{DEPTH, Data, Doubt, Map, MapKind, event, live, place, scratch, session, supers};

@@ -177,6 +177,16 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Records what has been answered already, also by a kill: the subject may be gone.
+    pub fn record_past(&self, event: Event, process: u32) {
+        if is_recorded(&event.verdict) {
+            let Subject { uid, .. } = Subject::of_thread(event.pid);
+            self.push(Entry { event, subject: Subject { pid: process, uid } });
+        }
+    }
+}
+
 impl EventSink for Recorder {
     /// Where the verdict is [`Effect::Kill`], the subject's thread group has `SIGKILL` pending on return.
     fn record(&self, event: Event) {

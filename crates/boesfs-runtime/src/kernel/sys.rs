@@ -273,7 +273,7 @@ fn reason(log: &str) -> Option<&str> {
 }
 
 /// What a verifier's log says of a refusal.
-fn refused(log: &[u8], what: &'static str, source: io::Error) -> KernelError {
+pub(super) fn refused(log: &[u8], what: &'static str, source: io::Error) -> KernelError {
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..end]).into_owned();
     match reason(&log) {

@@ -27,7 +27,7 @@ mod sockets;
 pub mod special;
 mod sys;
 mod terminal;
-mod tree;
+pub(crate) mod tree;
 pub mod zones;
 
 pub use agent::{Ended, RunError, run};

@@ -7,12 +7,15 @@ use rustix::thread::CapabilitySet;
 
 use super::seccomp::Tracing;
 use super::zones::{Access, Zone};
+use crate::kmod::KmodTree;
 
 /// Where the sandbox's tree comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Root {
     /// The host's own tree, as it is: nothing below `/` needs judgement.
     Native(Access),
+    /// Mounts of the kernel module's file system over each of the host's.
+    Kmod(KmodTree),
     /// A FUSE file system that this process serves, with native zones over it.
     Fuse(Vec<Zone>),
 }

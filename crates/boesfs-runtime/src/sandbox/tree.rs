@@ -23,6 +23,7 @@ use super::plan::{Plan, Root, Sys};
 use super::special::is_special_name;
 use super::sys::{self, MountAttrs, Reach};
 use super::zones::{Access, Zone};
+use crate::kmod::KmodTree;
 
 /// On everything from the host and from FUSE: no set-id programs, no devices.
 const HARMLESS: MountAttrs = MountAttrs::NOSUID.and(MountAttrs::NODEV);
@@ -40,6 +41,19 @@ impl Tree {
                 let root = host_tree(Path::new("/"), *access).step("copy the host's tree")?;
                 attach_over_root(&root)?;
                 Tree { root }
+            }
+            Root::Kmod(judged) => {
+                let Some(first) = judged.mounts.first() else {
+                    return Err(SetupError::new("mount the tree", Errno::NOENT));
+                };
+                let root = boesfs(judged, first, 1).step("mount boesfs over /")?;
+                attach_over_root(&root)?;
+                let tree = Tree { root };
+                tree.add_judged(judged)?;
+                // The agent is to listen from here on; what it gets stands for the tree, and says no more.
+                let token = tree.root.try_clone().step("hand the tree over")?;
+                mounted(token).step("hand the tree over")?;
+                tree
             }
             Root::Fuse(_) => {
                 let (root, device) = fuse_root()?;
@@ -96,6 +110,21 @@ impl Tree {
     pub(super) fn enter_after(&self) -> Result<(), SetupError> {
         fchdir(&self.root).step("enter the new tree")?;
         chroot(".").step("make the new tree the root")
+    }
+
+    /// Mounts `boesfs` over each file system of the host's tree but the first.
+    fn add_judged(&self, judged: &KmodTree) -> Result<(), SetupError> {
+        for (path, number) in judged.mounts.iter().zip(1..).skip(1) {
+            let show = path.display();
+            // Hidden from here, or covered by another mount: what is below, if anything, is judged all the same.
+            let Some(place) = self.directory(path)? else { continue };
+            match boesfs(judged, path, number) {
+                Ok(fd) => attach(&fd, &place).step(format_args!("mount boesfs over {show}"))?,
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(error) => return Err(SetupError::new(format!("mount boesfs over {show}"), error)),
+            }
+        }
+        Ok(())
     }
 
     fn add_zone(&self, zone: &Zone) -> Result<(), SetupError> {
@@ -197,19 +226,48 @@ pub(super) fn fuse_root() -> Result<(OwnedFd, OwnedFd), SetupError> {
     Ok((root, device))
 }
 
+/// A new mount of the kernel module's file system, detached: what is at `path` in the host's tree, judged.
+fn boesfs(judged: &KmodTree, path: &Path, number: u32) -> rustix::io::Result<OwnedFd> {
+    let context = fsopen("boesfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&context, "source", "boesfs")?;
+    fsconfig_set_string(&context, "lower", path)?;
+    fsconfig_set_string(&context, "policy", judged.policy.as_str())?;
+    fsconfig_set_string(&context, "at", path)?;
+    fsconfig_set_string(&context, "tag", number.to_string())?;
+    if let Some(class) = judged.class {
+        fsconfig_set_string(&context, "class", class.0.to_string())?;
+    }
+    fsconfig_create(&context)?;
+    let attrs = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
+}
+
 fn attach_over_root(root: &OwnedFd) -> Result<(), SetupError> {
     move_mount(root.as_fd(), "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH).step("attach the new tree")
 }
 
 /// Where special file systems are mounted in this namespace, outer ones first.
 fn special_mounts() -> io::Result<Vec<PathBuf>> {
+    mounts(true)
+}
+
+/// Where other file systems are mounted in this namespace, but for its root and what is below special ones; outer ones first.
+pub(crate) fn real_mounts() -> io::Result<Vec<PathBuf>> {
+    let special = special_mounts()?;
+    let mut found = mounts(false)?;
+    found.retain(|path| path != Path::new("/") && !special.iter().any(|above| path.starts_with(above)));
+    Ok(found)
+}
+
+/// Where special file systems, or others, are mounted in this namespace, outer ones first.
+fn mounts(special: bool) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for line in fs::read("/proc/self/mountinfo")?.split(|byte| *byte == b'\n') {
         // proc_pid_mountinfo(5): ... (5) mount point, options, optional fields, "-", type, ...
         let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let dash = fields.iter().position(|field| *field == b"-");
         if let (Some(place), Some(kind)) = (fields.get(4), dash.and_then(|dash| fields.get(dash + 1)))
-            && is_special_name(kind)
+            && is_special_name(kind) == special
         {
             found.push(PathBuf::from(OsStr::from_bytes(&unoctal(place))));
         }

@@ -3,6 +3,8 @@
 use anyhow::{Result, bail};
 use boesfs_codegen::manifest::Manifest;
 use boesfs_runtime::hook::{Hook, Loss};
+use boesfs_runtime::kmod;
+use boesfs_runtime::sandbox::Privilege;
 
 use super::ExecArgs;
 use crate::hooks::Choice;
@@ -34,7 +36,9 @@ fn best(manifest: &Manifest) -> Hook {
 fn usable(hook: Hook) -> bool {
     match hook {
         Hook::Fuse => true,
-        Hook::Kmod | Hook::Lsm => false,
+        // Loading the policy takes root, and so does mounting.
+        Hook::Kmod => Privilege::of_caller() == Privilege::Admin && kmod::module().is_ok(),
+        Hook::Lsm => false,
     }
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod choose;
 mod fuse;
+mod kmod;
 mod tell;
 
 use std::ffi::{CString, OsString};
@@ -157,14 +158,15 @@ fn show(error: &anyhow::Error) -> ExitCode {
 
 fn try_exec(args: &ExecArgs) -> Result<Ended> {
     let setting = Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() };
-    let policy = LoadedPolicy::new(load::object(&args.policy, &setting)?)
-        .with_context(|| format!("cannot use {}", args.policy.display()))?;
+    let object = load::object(&args.policy, &setting)?;
+    let policy = LoadedPolicy::new(object.clone()).with_context(|| format!("cannot use {}", args.policy.display()))?;
     let hook = choose::hook(args, policy.manifest())?;
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
     let classes = classes(args, policy.manifest(), keep)?;
     match hook {
         Hook::Fuse => fuse::run(args, policy, &classes, keep),
-        Hook::Kmod | Hook::Lsm => bail!("this release of boesfs has no {hook} hook"),
+        Hook::Kmod => kmod::run(args, &object, &policy, &classes, keep),
+        Hook::Lsm => bail!("this release of boesfs has no {hook} hook"),
     }
 }
 

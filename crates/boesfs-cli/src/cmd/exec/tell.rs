@@ -27,6 +27,11 @@ pub(super) fn setup(hook: Hook, manifest: &Manifest, classes: &Classes, root: &R
     };
     match root {
         Root::Native(a) => eprintln!("boesfs: native zone / ({}): nothing needs judgement", access(*a)),
+        Root::Kmod(tree) => {
+            for mount in &tree.mounts {
+                eprintln!("boesfs: judged {}", mount.display());
+            }
+        }
         Root::Fuse(zones) => {
             for zone in zones {
                 eprintln!("boesfs: native zone {} ({})", zone.path.display(), access(zone.access));

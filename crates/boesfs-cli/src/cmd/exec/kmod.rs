@@ -1,0 +1,67 @@
+//! The kernel module's hook: `boesfs.ko` judges, and this process only listens.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Result, bail};
+use boesfs_codegen::object::PolicyObject;
+use boesfs_runtime::audit::Recorder;
+use boesfs_runtime::hook::Hook;
+use boesfs_runtime::kmod::{KmodTree, Policy, Watch};
+use boesfs_runtime::policy::LoadedPolicy;
+use boesfs_runtime::sandbox::layer::Layer;
+use boesfs_runtime::sandbox::plan::Root;
+use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::{self, Ended};
+use rustix::thread::CapabilitySet;
+
+use super::{ExecArgs, finish, note, plan, recorder, tell};
+
+/// Runs the command under `object`.
+pub(super) fn run(
+    args: &ExecArgs,
+    object: &PolicyObject,
+    policy: &LoadedPolicy,
+    classes: &Classes,
+    keep: CapabilitySet,
+) -> Result<Ended> {
+    let class = match (classes.list.as_slice(), classes.without) {
+        ([class], Unclassed::Impossible) => Some(*class),
+        _ if !object.manifest.subjects.exes.is_empty() => bail!(
+            "the {} hook does not know which executable asks, and the policy has roles for some: \
+             name the roles with --role, or use --hook fuse",
+            Hook::Kmod
+        ),
+        _ => None,
+    };
+    let registered = Policy::register(object)?;
+    let tree = registered.tree(class)?;
+    let root = Root::Kmod(tree.clone());
+    if args.verbose {
+        tell::setup(Hook::Kmod, policy.manifest(), classes, &root);
+    }
+    let plan = plan(args, policy.manifest(), root, keep)?;
+    let recorder = recorder(args, policy, classes)?;
+    let mut layer = Kmod { registered, tree, recorder: recorder.clone(), watch: None };
+    let ended = sandbox::run(&plan, &mut layer, &mut note(args));
+    drop(layer);
+    finish(args, recorder);
+    Ok(ended?)
+}
+
+/// The kernel module's hook at work. What listens ends before the policy goes.
+struct Kmod {
+    watch: Option<Watch>,
+    registered: Policy,
+    tree: KmodTree,
+    recorder: Recorder,
+}
+
+impl Layer for Kmod {
+    /// The tree is mounted: from here on there may be events.
+    fn serve(&mut self, _token: OwnedFd) -> io::Result<()> {
+        let watch = self.registered.watch(&self.tree, self.recorder.clone()).map_err(io::Error::other)?;
+        self.watch = Some(watch);
+        Ok(())
+    }
+}

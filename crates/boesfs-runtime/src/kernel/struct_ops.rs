@@ -1,0 +1,141 @@
+//! A policy object as a struct_ops of `boesfs.ko`: its programs loaded, registered under a name, and replaced as one.
+//!
+//! In: a [`PolicyObject`]. Out: a link; the policy is registered as long as somebody holds it. Needs root, and the module
+//! loaded with its types (BTF).
+
+mod sys;
+mod types;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use boesfs_codegen::bpf::Place;
+use boesfs_codegen::emit::layout::kmod::{EVENT_BYTES, MEMBERS, POLICY_NAME, VERSION};
+use boesfs_codegen::emit::layout::{Map, Table};
+use boesfs_codegen::object::PolicyObject;
+
+use super::{KernelError, table_map};
+use types::ModuleTypes;
+
+/// The module.
+pub const MODULE: &str = "boesfs";
+
+const _: () = assert!(EVENT_BYTES < Map::Events.entries() as usize, "the ring buffer holds the longest event");
+
+/// A registered policy. It goes when this is dropped, unless it is pinned.
+#[derive(Debug)]
+pub struct Registered {
+    link: OwnedFd,
+    /// The map that is registered.
+    policy: OwnedFd,
+    /// The ring buffer, the same for a policy and those that take its place.
+    events: OwnedFd,
+    name: String,
+}
+
+impl Registered {
+    /// Loads `object` and registers it as `name`.
+    ///
+    /// # Errors
+    /// The module is not there or of another version, the verifier refuses a program, or the name is taken.
+    pub fn new(object: &PolicyObject, name: &str) -> Result<Registered, KernelError> {
+        let events = sys::ring_buffer(Map::Events.name(), Map::Events.entries())?;
+        let policy = load(object, name, &events)?;
+        let link = sys::link(&policy)?;
+        Ok(Registered { link, policy, events, name: name.to_owned() })
+    }
+
+    /// Has `object` take the place of the policy, for all its mounts at once: a request is judged by the one or the other.
+    ///
+    /// # Errors
+    /// As [`Registered::new`]; the policy stays as it was.
+    pub fn replace(&mut self, object: &PolicyObject) -> Result<(), KernelError> {
+        let policy = load(object, &self.name, &self.events)?;
+        sys::update_link(&self.link, &policy, &self.policy)?;
+        self.policy = policy;
+        Ok(())
+    }
+
+    /// Keeps the policy registered beyond this process, as the file `path` of a BPF file system.
+    ///
+    /// # Errors
+    /// It cannot be pinned there.
+    pub fn pin(&self, path: &Path) -> Result<(), KernelError> {
+        sys::pin(&self.link, path)
+    }
+
+    /// The name it is registered under: what the mount option `policy=` takes.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The ring buffer of its events.
+    #[must_use]
+    pub fn events(&self) -> &OwnedFd {
+        &self.events
+    }
+}
+
+/// The programs of `object` as a map that can be registered.
+fn load(object: &PolicyObject, name: &str, events: &OwnedFd) -> Result<OwnedFd, KernelError> {
+    let invalid = |what| KernelError::System { what, source: std::io::ErrorKind::InvalidInput.into() };
+    if name.is_empty() || name.len() >= POLICY_NAME || name.bytes().any(|byte| byte == 0 || byte == b',') {
+        return Err(invalid("name the policy"));
+    }
+    let types = ModuleTypes::read(MODULE)
+        .map_err(|source| KernelError::System { what: "read the types of boesfs.ko", source })?;
+    let module = sys::module_btf(MODULE)?;
+    let btf = super::sys::load_btf(&object.kernel.btf)?;
+    let tables: Vec<OwnedFd> =
+        Table::ALL.into_iter().map(|table| table_map(object, table)).collect::<Result<_, _>>()?;
+
+    let mut value = vec![0; types.value_bytes];
+    let mut programs = Vec::new();
+    for member in MEMBERS {
+        let place = types.member(member.name).ok_or_else(|| invalid("find the members of boesfs_ops"))?;
+        let (program, info) = object.linked(&[member.program])?;
+        let code: Vec<[u8; 8]> = program
+            .encoded(|place| match place {
+                Place::Table(table) => super::sys::map_value(&tables[table as usize]),
+                Place::Map(Map::Events) => super::sys::map(events),
+                // None that these programs use: the verifier refuses the null that this would be.
+                Place::Map(_) | Place::Data(_) => (0, 0),
+            })
+            .collect();
+        let load = sys::Load {
+            name: member.program,
+            code: &code,
+            btf: &btf,
+            func_info: &info.func_info,
+            line_info: &info.line_info,
+            module: &module,
+            structure: types.structure,
+            member: place.index,
+        };
+        let fd = sys::load_program(&load)?;
+        put(&mut value, types.data + place.offset, &sys::number(&fd).to_le_bytes())
+            .ok_or(invalid("fill boesfs_ops"))?;
+        programs.push(fd);
+    }
+    let data: [(&str, &[u8]); 4] = [
+        ("abi", &VERSION.to_le_bytes()),
+        ("classes", &object.tables.classes.to_le_bytes()),
+        ("exe_root", &object.tables.exe_root.to_le_bytes()),
+        ("name", name.as_bytes()),
+    ];
+    for (member, bytes) in data {
+        let place = types.member(member).ok_or_else(|| invalid("find the members of boesfs_ops"))?;
+        put(&mut value, types.data + place.offset, bytes).ok_or(invalid("fill boesfs_ops"))?;
+    }
+    let map = sys::struct_ops_map(types.value, value.len(), &module, &btf)?;
+    super::sys::update(&map, &value)?;
+    // The map holds the programs, and they their tables.
+    drop(programs);
+    Ok(map)
+}
+
+fn put(value: &mut [u8], at: usize, bytes: &[u8]) -> Option<()> {
+    value.get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+    Some(())
+}

@@ -1,0 +1,130 @@
+//! What the programs record, from the kernel's ring buffer to the audit stream.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use aya::maps::{MapData, RingBuf};
+use boesfs_codegen::emit::layout::event;
+use boesfs_codegen::tables::{NOBODY, unpack_verdict};
+use boesfs_lang::ops::Op;
+use boesfs_lang::subjects::ClassId;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::audit::Recorder;
+use crate::fuse::Event;
+
+/// The thread that reads the ring buffer.
+#[derive(Debug)]
+pub(super) struct Reader {
+    thread: Option<JoinHandle<()>>,
+    /// Closed to end it.
+    stop: Option<OwnedFd>,
+}
+
+impl Reader {
+    /// Starts it. `paths` are those of the mounts, by number less 1.
+    pub(super) fn start(events: &OwnedFd, paths: Vec<PathBuf>, recorder: Recorder) -> io::Result<Reader> {
+        let map = MapData::from_fd(events.try_clone()?).map_err(io::Error::other)?;
+        let mut ring = RingBuf::try_from(aya::maps::Map::RingBuf(map)).map_err(io::Error::other)?;
+        let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC)?;
+        let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
+            loop {
+                // Asked first: what was recorded before the end is read after it was heard of.
+                let ended = {
+                    let mut fds = [PollFd::new(&ring, PollFlags::IN), PollFd::new(&stopped, PollFlags::IN)];
+                    let _ = poll(&mut fds, None);
+                    !fds[1].revents().is_empty()
+                };
+                while let Some(item) = ring.next() {
+                    if let Some((event, process)) = parse(&item, &paths) {
+                        recorder.record_past(event, process);
+                    }
+                }
+                if ended {
+                    return;
+                }
+            }
+        })?;
+        Ok(Reader { thread: Some(thread), stop: Some(stop) })
+    }
+}
+
+/// Reads what is left, and ends it.
+impl Drop for Reader {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been told on standard error.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// An event, and the process whose thread it is about.
+fn parse(bytes: &[u8], paths: &[PathBuf]) -> Option<(Event, u32)> {
+    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let comm = bytes.get(event::COMM..event::COMM + 16)?;
+    let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
+    let below = bytes.get(event::PATH..event::PATH + word(event::LENGTH)? as usize)?;
+    let mount = (word(event::PLACE)? as usize).checked_sub(1).and_then(|number| paths.get(number));
+    let mut path = mount.map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+    if path == b"/" {
+        path.clear();
+    }
+    if word(event::CUT)? != 0 {
+        path.extend(b"/...");
+    } else if below != b"/" {
+        path.extend(below);
+    }
+    if path.is_empty() {
+        path.push(b'/');
+    }
+    let verdict = u64::from(word(event::VERDICT)?) | u64::from(word(event::VERDICT + 4)?) << 32;
+    let class = word(event::CLASS)?;
+    let event = Event {
+        time: SystemTime::now(),
+        pid: word(event::THREAD)?,
+        comm,
+        class: (class != NOBODY).then_some(ClassId(class)),
+        op: Op::from_number(word(event::OP)?)?,
+        path,
+        verdict: unpack_verdict(verdict),
+    };
+    Some((event, word(event::PROCESS)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(path: &[u8], place: u32) -> Vec<u8> {
+        let mut bytes = vec![0; event::PATH];
+        let mut put = |at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        put(event::THREAD, 7);
+        put(event::PROCESS, 5);
+        put(event::VERDICT, 1);
+        put(event::LENGTH, path.len() as u32);
+        put(event::PLACE, place);
+        bytes[event::COMM..event::COMM + 2].copy_from_slice(b"sh");
+        bytes.extend(path);
+        bytes
+    }
+
+    #[test]
+    fn paths_are_put_together() {
+        let paths = [PathBuf::from("/"), PathBuf::from("/home")];
+        let path = |bytes: &[u8], place| parse(&event(bytes, place), &paths).map(|(event, _)| event.path);
+        assert_eq!(path(b"/a/b", 1), Some(b"/a/b".to_vec()));
+        assert_eq!(path(b"/a", 2), Some(b"/home/a".to_vec()));
+        assert_eq!(path(b"/", 2), Some(b"/home".to_vec()));
+        assert_eq!(path(b"/", 1), Some(b"/".to_vec()));
+        let (event, process) = parse(&event(b"/", 1), &paths).expect("it is whole");
+        assert_eq!((event.pid, process, event.comm.as_slice()), (7, 5, &b"sh"[..]));
+        assert_eq!(parse(&[0; 20], &paths).map(|(event, _)| event.path), None);
+    }
+}
