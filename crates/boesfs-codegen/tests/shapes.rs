@@ -102,6 +102,12 @@ fn patterns_that_multiply_states_are_named() {
     let (error, texts) = too_big(&text, &Limits { glob_states: 1_000, ..Limits::default() });
     assert_eq!(error.resource, Resource::GlobStates);
     assert!(texts[0].starts_with("\"/x/*a?"), "{texts:?}");
+
+    // Few states, with very many places in each: refused before they have all been made.
+    let text: String = (0..200)
+        .fold("default deny;".to_owned(), |text, i| text + &format!("deny write on \"/**/a*x{i}/**/*a{i}y/**\";"));
+    let (error, _) = too_big(&text, &Limits::default());
+    assert_eq!(error.resource, Resource::GlobPlaces);
 }
 
 #[test]

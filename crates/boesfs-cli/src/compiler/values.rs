@@ -34,16 +34,18 @@ pub enum LimitName {
     States,
     Edges,
     GlobStates,
+    GlobPlaces,
     Chain,
     Conditions,
     Classes,
     Cells,
 }
 
-const LIMITS: [(&str, LimitName); 7] = [
+const LIMITS: [(&str, LimitName); 8] = [
     ("states", LimitName::States),
     ("edges", LimitName::Edges),
     ("glob-states", LimitName::GlobStates),
+    ("glob-places", LimitName::GlobPlaces),
     ("chain", LimitName::Chain),
     ("conditions", LimitName::Conditions),
     ("classes", LimitName::Classes),
@@ -82,6 +84,7 @@ impl Limit {
             LimitName::States => &mut limits.states,
             LimitName::Edges => &mut limits.edges,
             LimitName::GlobStates => &mut limits.glob_states,
+            LimitName::GlobPlaces => &mut limits.glob_places,
             LimitName::Chain => &mut limits.chain,
             LimitName::Conditions => &mut limits.conditions,
             LimitName::Classes => &mut limits.classes,

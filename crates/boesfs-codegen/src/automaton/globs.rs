@@ -6,6 +6,7 @@
 use boesfs_lang::pattern::{Glob, GlobPart};
 use rustc_hash::FxHashMap;
 
+use super::limits::{Limits, Resource};
 use super::names::Interner;
 
 /// A byte automaton. State 0 is dead: outcome 0 for every name from there.
@@ -105,13 +106,20 @@ pub(crate) struct Globs {
     pub(crate) dfas: Vec<ByteDfa>,
     /// By automaton and outcome: the globs that have matched.
     pub(crate) matched: Vec<Vec<Vec<u32>>>,
+    /// What has been made so far.
+    spent: Size,
 }
 
 /// Marks the set of places where a name begins.
 const START: u32 = u32::MAX;
 
-/// The byte automata need more than the allowed number of states.
-pub(crate) struct TooMany;
+/// How much there is, or may be, of byte automata.
+#[derive(Clone, Copy, Debug, Default)]
+struct Size {
+    states: usize,
+    /// The places in the states, which is what it takes to make them.
+    places: usize,
+}
 
 impl Globs {
     pub(crate) fn new(globs: &[Glob]) -> Globs {
@@ -158,12 +166,21 @@ impl Globs {
         })
     }
 
-    /// The byte automaton for `set`, sorted; it may have at most `room` states.
-    pub(crate) fn dfa_for(&mut self, set: &[u32], room: usize) -> Result<u32, TooMany> {
+    /// The byte automaton for `set`, sorted.
+    ///
+    /// # Errors
+    /// What of `limits` all byte automata together would exceed.
+    pub(crate) fn dfa_for(&mut self, set: &[u32], limits: &Limits) -> Result<u32, Resource> {
         if let Some(id) = self.sets.get(set) {
             return Ok(*id);
         }
-        let (dfa, matched) = self.determinise(set, room)?;
+        let room = Size {
+            states: (limits.glob_states as usize).saturating_sub(self.spent.states),
+            places: (limits.glob_places as usize).saturating_sub(self.spent.places),
+        };
+        let (dfa, matched, size) = self.determinise(set, room)?;
+        self.spent.states += size.states;
+        self.spent.places += size.places;
         let id = self.dfas.len() as u32;
         self.dfas.push(dfa);
         self.matched.push(matched);
@@ -171,7 +188,7 @@ impl Globs {
         Ok(id)
     }
 
-    fn determinise(&self, set: &[u32], room: usize) -> Result<(ByteDfa, Vec<Vec<u32>>), TooMany> {
+    fn determinise(&self, set: &[u32], room: Size) -> Result<(ByteDfa, Vec<Vec<u32>>, Size), Resource> {
         let mut found = Interner::<u32>::default();
         let mut outcomes = Interner::<u32>::default();
         let (mut dfa, mut seen) = (ByteDfa::default(), Marks::new(self.places.len()));
@@ -185,8 +202,11 @@ impl Globs {
         let (mut base, mut some, mut next) = (Vec::new(), Vec::new(), Vec::new());
         let mut at = 0;
         while (at as usize) < found.len() {
-            if found.len() > room {
-                return Err(TooMany);
+            if found.len() > room.states {
+                return Err(Resource::GlobStates);
+            }
+            if found.total() > room.places {
+                return Err(Resource::GlobPlaces);
             }
             let (places, matched) = match found.get(at) {
                 [places @ .., START] => (places, Vec::new()),
@@ -228,7 +248,8 @@ impl Globs {
             }
             at += 1;
         }
-        Ok((dfa, (0..outcomes.len() as u32).map(|id| outcomes.get(id).to_vec()).collect()))
+        let size = Size { states: dfa.states(), places: found.total() };
+        Ok((dfa, (0..outcomes.len() as u32).map(|id| outcomes.get(id).to_vec()).collect(), size))
     }
 
     /// Adds what is reached for free, keeps what matters (a byte to take or a match), and sorts.

@@ -17,6 +17,8 @@ pub struct Limits {
     pub edges: u32,
     /// States of all byte automata for globs.
     pub glob_states: u32,
+    /// In how many states the places of globs stand, counted for each place: what making byte automata costs.
+    pub glob_places: u32,
     /// Conditional decisions to try one after another; at most [`MAX_CHAIN`].
     pub chain: u32,
     /// Distinct conditions.
@@ -33,6 +35,7 @@ impl Default for Limits {
             states: 1_000_000,
             edges: 4_000_000,
             glob_states: 65_536,
+            glob_places: 1 << 20,
             chain: MAX_CHAIN,
             conditions: 4_096,
             classes: 1_024,
@@ -48,6 +51,7 @@ pub enum Resource {
     States,
     Edges,
     GlobStates,
+    GlobPlaces,
     Chain,
     Conditions,
     Classes,
@@ -60,6 +64,7 @@ impl fmt::Display for Resource {
             Resource::States => "states",
             Resource::Edges => "edges",
             Resource::GlobStates => "states of globs",
+            Resource::GlobPlaces => "places in states of globs",
             Resource::Chain => "conditions on one operation at one place",
             Resource::Conditions => "distinct conditions",
             Resource::Classes => "sets of active roles",
@@ -97,8 +102,8 @@ impl TooBig {
             Resource::States | Resource::Edges => {
                 "patterns with `**` or globs that overlap many others multiply states: begin them with literal components, or raise the limit"
             }
-            Resource::GlobStates => {
-                "globs with several `*` in one component multiply: simplify them, or raise the limit"
+            Resource::GlobStates | Resource::GlobPlaces => {
+                "globs with several `*` in one component, and many with one, multiply: simplify them, or raise the limit"
             }
             Resource::Chain => "join the conditions of these rules into one with `or`",
             Resource::Conditions => "share conditions between rules, or raise the limit",
@@ -112,7 +117,9 @@ impl TooBig {
     #[must_use]
     pub fn diagnostic(&self) -> Diagnostic {
         let label = match self.resource {
-            Resource::States | Resource::Edges | Resource::GlobStates => "multiplies with the others",
+            Resource::States | Resource::Edges | Resource::GlobStates | Resource::GlobPlaces => {
+                "multiplies with the others"
+            }
             Resource::Chain => "has a condition of its own",
             Resource::Conditions | Resource::Classes | Resource::Cells => "goes over the limit",
         };

@@ -51,6 +51,12 @@ impl<T: Clone + Eq + Hash> Interner<T> {
         self.ends.len()
     }
 
+    /// How long all of them are together.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.items.len()
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

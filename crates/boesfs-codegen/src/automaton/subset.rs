@@ -92,7 +92,6 @@ struct Subsets<'a> {
     keys: Interner<u32>,
     depths: Vec<u32>,
     dfa: Dfa,
-    glob_states: usize,
     // Working memory.
     moved: Vec<u32>,
     covered: Vec<u32>,
@@ -122,7 +121,6 @@ pub(crate) fn determinise(policy: &Policy, trie: &Trie, globs: &mut Globs, limit
         keys: Interner::default(),
         depths: Vec::new(),
         dfa: Dfa::default(),
-        glob_states: 0,
         moved: Vec::new(),
         covered: vec![0; policy.subjects.roles.len() + 1],
         key: Vec::new(),
@@ -234,16 +232,14 @@ impl Subsets<'_> {
     fn byte_dfa(&mut self, globs: &[(u32, u32)]) -> Result<u32, TooBig> {
         let mut set: Vec<u32> = globs.iter().map(|(glob, _)| *glob).collect();
         set.dedup();
-        let room = self.limits.glob_states as usize - self.glob_states;
-        let made = self.globs.dfas.len();
-        let Ok(dfa) = self.globs.dfa_for(&set, room) else {
+        self.globs.dfa_for(&set, self.limits).map_err(|resource| {
+            let limit = match resource {
+                Resource::GlobPlaces => self.limits.glob_places,
+                _ => self.limits.glob_states,
+            };
             let culprits = globs.iter().filter_map(|(_, node)| self.culprit(*node)).take(5).collect();
-            return Err(TooBig::new(Resource::GlobStates, self.limits.glob_states, culprits));
-        };
-        if self.globs.dfas.len() > made {
-            self.glob_states += self.globs.dfas[dfa as usize].states();
-        }
-        Ok(dfa)
+            TooBig::new(resource, limit, culprits)
+        })
     }
 
     /// The state reached from `above` by a name that leads to the nodes in `self.moved`.
