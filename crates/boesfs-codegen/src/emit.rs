@@ -10,6 +10,7 @@ mod check;
 mod cond;
 mod entry;
 mod kmod;
+pub mod lsm;
 mod rights;
 mod step;
 mod subject;
@@ -83,6 +84,8 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     let facts = Facts { tables };
     let mut asm = Assembler::default();
     entry::boesfs_walk(&mut asm);
+    lsm::learn(&mut asm);
+    lsm::entries(&mut asm, facts);
     kmod::programs(&mut asm);
     step::step(&mut asm, facts);
     check::check(&mut asm, facts);
@@ -91,6 +94,7 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     entry::walk(&mut asm);
     subject::subject(&mut asm, facts);
     rights::functions(&mut asm, facts);
+    lsm::functions(&mut asm, facts);
     Ok(asm.finish()?)
 }
 

@@ -6,8 +6,7 @@ use std::process::Command;
 
 use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::bpf::disasm;
-use boesfs_codegen::emit::layout::kmod::MEMBERS;
-use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, REQUEST_MAP, Table};
+use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, Map, Table};
 use boesfs_codegen::manifest::{FORMAT, Manifest};
 use boesfs_codegen::object::{MANIFEST_SECTION, PolicyObject, ReadError, build, read};
 use boesfs_codegen::tables::Packed;
@@ -154,37 +153,46 @@ fn libbpf_opens_it() {
     let bytes = object(&policy(SMALL));
     let object = libbpf_rs::ObjectBuilder::default().open_memory(&bytes).expect("libbpf opens the object");
     let maps: Vec<String> = object.maps().map(|map| map.name().to_string_lossy().into_owned()).collect();
-    for name in Table::ALL.map(Table::section).into_iter().chain([REQUEST_MAP]) {
+    for name in Table::ALL.map(Table::section).into_iter().chain(Map::ALL.map(Map::name)) {
         assert!(maps.iter().any(|map| map == name), "no {name} in {maps:?}");
     }
     let programs: Vec<String> = object.progs().map(|p| p.name().to_string_lossy().into_owned()).collect();
-    let entries: Vec<&str> = std::iter::once(ENTRY).chain(MEMBERS.map(|member| member.program)).collect();
-    assert_eq!(programs, entries);
+    let ours: Vec<String> = reread(&bytes).program.entries().map(|entry| entry.name.clone()).collect();
+    assert_eq!(programs, ours);
 }
 
-/// aya-obj 0.3 knows no `syscall` and no struct_ops programs: in a copy, the sections are called like some that it knows.
+/// aya-obj 0.3 knows no `syscall` and struct_ops programs, and no `?` in front of a section: in a copy, the sections are called like ones
+/// that it knows.
 #[test]
 fn aya_parses_it() {
     let mut bytes = object(&policy(SMALL));
-    for (old, new) in [(&b"syscall\0"[..], &b"lsm/boe\0"[..]), (b"?struct_ops/", b"lsm/boesfs__")] {
+    for (old, new) in [
+        ("syscall\0", "lsm/boe\0"),
+        ("?lsm/", "lsm/_"),
+        ("?fentry/", "fentry/_"),
+        ("?fexit/", "fexit/_"),
+        ("?struct_ops/", "lsm/boesfs__"),
+    ] {
         let mut renamed = 0;
         for at in 0..bytes.len() - old.len() {
-            if bytes[at..].starts_with(old) {
-                bytes[at..at + old.len()].copy_from_slice(new);
+            if bytes[at..].starts_with(old.as_bytes()) {
+                bytes[at..at + old.len()].copy_from_slice(new.as_bytes());
                 renamed += 1;
             }
         }
         assert!(renamed >= 2, "the section's name stands in the section names and in the types");
     }
     let mut object = aya_obj::Object::parse(&bytes).expect("aya-obj parses the object");
-    assert!(object.maps.contains_key(REQUEST_MAP));
+    assert!(Map::ALL.iter().all(|map| object.maps.contains_key(map.name())));
     assert!(Table::ALL.iter().all(|table| object.maps.contains_key(table.section())));
-    assert_eq!(object.programs.len(), 1 + MEMBERS.len());
+    let ours = reread(&self::object(&policy(SMALL)));
+    assert_eq!(object.programs.len(), ours.program.entries().count());
     object.relocate_calls(&Default::default()).expect("aya-obj links the functions");
-    let program = &object.programs[ENTRY];
-    let function = &object.functions[&program.function_key()];
-    let (ours, _) = reread(&self::object(&policy(SMALL))).linked(&[ENTRY]).expect("the entry is there");
-    assert_eq!(function.instructions.len(), ours.insns().len(), "all functions are linked in");
+    for (name, program) in &object.programs {
+        let function = &object.functions[&program.function_key()];
+        let (ours, _) = ours.linked(&[name]).expect("we have it too");
+        assert_eq!(function.instructions.len(), ours.insns().len(), "{name}: all functions are linked in");
+    }
 }
 
 #[test]

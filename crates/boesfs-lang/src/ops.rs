@@ -117,17 +117,18 @@ pub const TABLE: [OpInfo; COUNT] = [
         ["open; read where a condition concerns it", "file_open", "open; read where a condition concerns it"])
         .lsm_unseen(&[Offset, Length]),
     row(Op::Write, "write", "open a file for writing without O_APPEND, write to it, and allocate or punch its blocks", &[Flags, Size, Offset, Length],
-        ["open, write, fallocate, copy_file_range", "file_open, file_permission of allocations", "open; write and fallocate where a condition concerns it"])
+        ["open, write, fallocate, copy_file_range", "file_open; file_fcntl and mmap_file of what was opened for appending", "open; write and fallocate where a condition concerns it"])
         .lsm_unseen(&[Size, Offset, Length]),
     row(Op::Append, "append", "open a file with O_APPEND for writing, and write at its end", &[Flags, Size, Offset, Length],
         ["open, write", "file_open", "open; write where a condition concerns it"])
         .lsm_unseen(&[Size, Offset, Length]),
     row(Op::Truncate, "truncate", "set a file's size, also by O_TRUNC", &[Flags, Size],
-        ["open with O_TRUNC, setattr of the size", "path_truncate, file_truncate, file_open with O_TRUNC", "setattr of the size, open with O_TRUNC"]),
+        ["open with O_TRUNC, setattr of the size", "path_truncate, file_truncate", "setattr of the size, open with O_TRUNC"])
+        .lsm_unseen(&[Flags, Size]),
     row(Op::Exec, "exec", "execute a file", &[Flags, Mode],
-        ["open for execution", "bprm_check_security", "open for execution"]),
+        ["open for execution", "file_open for execution", "open for execution"]),
     row(Op::Map, "map", "map a file into memory", &[Flags],
-        ["", "mmap_file, file_mprotect", "mmap"])
+        ["", "mmap_file", "mmap"])
         .fuse(Follows(Op::Read, "a descriptor open for reading can be mapped: the kernel does not ask")),
     row(Op::List, "list", "open a directory and read its entries", &[Flags],
         ["opendir", "file_open of a directory", "open of a directory"]),
@@ -136,7 +137,8 @@ pub const TABLE: [OpInfo; COUNT] = [
     row(Op::Readlink, "readlink", "read or follow a symbolic link", &[],
         ["readlink", "inode_readlink, inode_follow_link", "get_link"]),
     row(Op::Create, "create", "make a regular file, also by open with O_CREAT and O_TMPFILE", &[Flags, Mode],
-        ["create, tmpfile, mknod of a regular file", "path_mknod of a regular file, file_open with O_TMPFILE", "create, tmpfile, mknod of a regular file"]),
+        ["create, tmpfile, mknod of a regular file", "path_mknod of a regular file, file_open with O_TMPFILE", "create, tmpfile, mknod of a regular file"])
+        .lsm_unseen(&[Flags]),
     row(Op::Mkdir, "mkdir", "make a directory", &[Mode],
         ["mkdir", "path_mkdir", "mkdir"]),
     row(Op::Mknod, "mknod", "make a device, FIFO or socket", &[Mode],
@@ -166,8 +168,8 @@ pub const TABLE: [OpInfo; COUNT] = [
         ["listxattr", "inode_listxattr", "listxattr"])
         .lsm_unseen(&[Size]),
     row(Op::Lock, "lock", "take or test an advisory lock", &[Flags, Offset, Length],
-        ["getlk, setlk, flock", "file_lock", "lock, flock, setlease"])
-        .lsm_unseen(&[Offset, Length]),
+        ["getlk, setlk, flock", "file_lock, file_fcntl of a test", "lock, flock, setlease"])
+        .lsm_unseen(&[Flags, Offset, Length]),
     row(Op::Ioctl, "ioctl", "send a device or file-system request", &[Flags],
         ["ioctl", "file_ioctl", "ioctl"]),
     row(Op::Statfs, "statfs", "read a file system's statistics", &[],

@@ -20,7 +20,7 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook of this release, the one preferred first.
-    pub const ALL: [Hook; 2] = [Hook::Kmod, Hook::Fuse];
+    pub const ALL: [Hook; 3] = [Hook::Kmod, Hook::Lsm, Hook::Fuse];
 
     /// Its name on the command line and in reports.
     #[must_use]

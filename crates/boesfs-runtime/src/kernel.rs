@@ -3,8 +3,12 @@
 //! In: a [`PolicyObject`]. Out: verdicts, and times. For tests, `boesfs eval --engine kernel` and benches: no hook runs on
 //! it. Needs `CAP_BPF` and `CAP_PERFMON`. Holds: the maps of the tables are frozen before the program is loaded.
 
+mod btf;
+pub(crate) mod program;
 pub mod struct_ops;
-mod sys;
+pub(crate) mod sys;
+
+pub(crate) use btf::KernelTypes;
 
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, PoisonError};
@@ -35,6 +39,9 @@ pub enum KernelError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The kernel's types are not there, or lack what a program reads.
+    #[error("the kernel does not tell its types{}", .0.as_ref().map_or(String::new(), |what| format!(": `{what}`")))]
+    Types(Option<String>),
     /// The object does not have the program.
     #[error("the object's programs cannot be loaded: {0}")]
     Link(#[from] ProgramError),
@@ -148,6 +155,7 @@ impl KernelChecker {
             btf: &btf,
             func_info: &info.func_info,
             line_info: &info.line_info,
+            kind: sys::Kind::Syscall,
         })?;
         let verified = sys::verified_insns(&program)?;
         // The program holds its maps and types: their descriptors can go.
@@ -229,7 +237,7 @@ fn answer(ctx: &[u8; context::BYTES]) -> Answer {
     }
 }
 
-fn table_map(object: &PolicyObject, table: Table) -> Result<OwnedFd, KernelError> {
+pub(crate) fn table_map(object: &PolicyObject, table: Table) -> Result<OwnedFd, KernelError> {
     let bytes = object.table_bytes(table);
     // Names of maps may have a dot, and 15 bytes.
     let map = sys::create_array(&table.section()[1..], bytes.len(), sys::ArrayKind::ReadOnly)?;

@@ -10,6 +10,7 @@ pub mod fuse;
 pub mod hook;
 pub mod kernel;
 pub mod kmod;
+pub mod lsm;
 pub mod policy;
 pub mod process;
 pub mod sandbox;

@@ -83,6 +83,8 @@ impl Field {
     pub const MOUNT_ROOT: Field = Field::new("vfsmount", &["mnt_root"]);
     pub const FILE_MODE: Field = Field::new("file", &["f_mode"]);
     pub const FILE_FLAGS: Field = Field::new("file", &["f_flags"]);
+    pub const FILE_PATH: Field = Field::new("file", &["f_path"]);
+    pub const FILE_INODE: Field = Field::new("file", &["f_inode"]);
     pub const FILE_MNT: Field = Field::new("file", &["f_path", "mnt"]);
     pub const FILE_DENTRY: Field = Field::new("file", &["f_path", "dentry"]);
     pub const ATTR_VALID: Field = Field::new("iattr", &["ia_valid"]);
@@ -117,6 +119,8 @@ impl Field {
         Field::MOUNT_ROOT,
         Field::FILE_MODE,
         Field::FILE_FLAGS,
+        Field::FILE_PATH,
+        Field::FILE_INODE,
         Field::FILE_MNT,
         Field::FILE_DENTRY,
         Field::ATTR_VALID,

@@ -27,6 +27,7 @@ const FUNC: u32 = 12;
 const FUNC_PROTO: u32 = 13;
 const VAR: u32 = 14;
 const DATASEC: u32 = 15;
+const DECL_TAG: u32 = 17;
 /// Linkage of functions and variables.
 const GLOBAL: u32 = 1;
 
@@ -37,7 +38,7 @@ pub(super) const HEADER_BYTES: usize = 24;
 pub(super) fn parts_words(kind: u32, parts: usize) -> Option<usize> {
     match kind {
         PTR | CONST | FUNC => Some(0),
-        INT | VAR => Some(1),
+        INT | VAR | DECL_TAG => Some(1),
         ARRAY => Some(3),
         STRUCT | DATASEC => Some(3 * parts),
         FUNC_PROTO => Some(2 * parts),
@@ -194,6 +195,9 @@ impl Btf {
         let question = [("state", u32), ("class", u32), ("op", u32), ("args", args)];
         let cond = signature(u64, &[("number", u32), ("args", args)]);
         let entry = signature(int, &[("ctx", registers)]);
+        let structs = kernel_structs(&mut w, [u16, u32, u64]);
+        let path = structs.get("path").copied().unwrap_or(TypeId(0));
+        let path = w.pointer(path);
         let signatures = BTreeMap::from([
             (ENTRY, signature(int, &[("ctx", ctx)])),
             ("step", signature(u32, &[("state", u32), ("name", name), ("length", u32)])),
@@ -209,10 +213,10 @@ impl Btf {
             ("all_allow", signature(u32, &[("decision", u32)])),
             ("any_allows", signature(u32, &[("decision", u32)])),
             ("alike", signature(u32, &[("a", u32), ("b", u32)])),
+            ("find_path", signature(u64, &[("path", path)])),
             ("climb", signature(u64, &[("scratch", room)])),
             ("tell", signature(u64, &[("scratch", room)])),
         ]);
-        let structs = kernel_structs(&mut w, [u16, u32, u64]);
 
         for table in Table::ALL {
             let entries = table.entries(tables);
@@ -326,7 +330,12 @@ impl Btf {
             // `cond`, and the functions that it is spread over.
             None => &self.cond,
         };
-        self.writer.function(&function.name, function.linkage, signature)
+        let id = self.writer.function(&function.name, function.linkage, signature);
+        if function.name == "find_path" {
+            // The verifier takes its argument for a kernel object, which a caller must have.
+            self.writer.add("arg:trusted", DECL_TAG, 0, id.0, &[0]);
+        }
+        id
     }
 
     /// The structure that `field` is in.

@@ -4,13 +4,18 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use boesfs_codegen::emit::layout::{Data, Map};
+use boesfs_codegen::object::map_types;
+
 use super::KernelError;
 
 const MAP_CREATE: u32 = 0;
+const MAP_LOOKUP_ELEM: u32 = 1;
 const MAP_UPDATE_ELEM: u32 = 2;
 const PROG_LOAD: u32 = 5;
 const PROG_TEST_RUN: u32 = 10;
 const OBJ_GET_INFO_BY_FD: u32 = 15;
+const RAW_TRACEPOINT_OPEN: u32 = 17;
 const BTF_LOAD: u32 = 18;
 const MAP_FREEZE: u32 = 22;
 
@@ -37,6 +42,10 @@ struct MapCreate {
     inner_map_fd: u32,
     numa_node: u32,
     name: [u8; 16],
+    ifindex: u32,
+    btf_fd: u32,
+    btf_key_type_id: u32,
+    btf_value_type_id: u32,
 }
 
 #[repr(C)]
@@ -148,7 +157,7 @@ fn short(name: &str) -> [u8; 16] {
 
 /// Who may write a map.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ArrayKind {
+pub(crate) enum ArrayKind {
     /// User space only, until it is frozen.
     ReadOnly,
     /// Everyone.
@@ -156,7 +165,7 @@ pub(super) enum ArrayKind {
 }
 
 /// An array map of one entry.
-pub(super) fn create_array(name: &str, value_bytes: usize, kind: ArrayKind) -> Result<OwnedFd, KernelError> {
+pub(crate) fn create_array(name: &str, value_bytes: usize, kind: ArrayKind) -> Result<OwnedFd, KernelError> {
     let value_size = u32::try_from(value_bytes)
         .map_err(|_| KernelError::System { what: "map create", source: io::ErrorKind::FileTooLarge.into() })?;
     let flags = if kind == ArrayKind::ReadOnly { RDONLY_PROG } else { 0 };
@@ -169,13 +178,76 @@ pub(super) fn create_array(name: &str, value_bytes: usize, kind: ArrayKind) -> R
         inner_map_fd: 0,
         numa_node: 0,
         name: short(name),
+        ifindex: 0,
+        btf_fd: 0,
+        btf_key_type_id: 0,
+        btf_value_type_id: 0,
     };
     // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
     unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
 }
 
+/// A map of the object, with types where its kind must have them.
+pub(crate) fn create_map(map: Map, btf: &OwnedFd) -> Result<OwnedFd, KernelError> {
+    let types = map_types(map);
+    let [key_type, value_type] = types.unwrap_or([0, 0]);
+    let mut attr = MapCreate {
+        map_type: map.kind() as u32,
+        key_size: map.key_bytes() as u32,
+        value_size: map.value_bytes() as u32,
+        max_entries: map.entries(),
+        flags: map.flags(),
+        inner_map_fd: 0,
+        numa_node: 0,
+        name: short(map.name()),
+        ifindex: 0,
+        btf_fd: if types.is_some() { fd(btf) } else { 0 },
+        btf_key_type_id: key_type,
+        btf_value_type_id: value_type,
+    };
+    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
+    unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// Sets an entry of a map of the object.
+///
+/// # Panics
+/// The key or the value has not the size that the map has.
+pub(crate) fn insert(map: &OwnedFd, of: Map, key: &[u8], value: &[u8]) -> Result<(), KernelError> {
+    assert_eq!((key.len(), value.len()), (of.key_bytes(), of.value_bytes()), "entries of {}", of.name());
+    let mut attr = MapElem { map_fd: fd(map), zero: 0, key: address(key), value: address(value), flags: 0 };
+    // SAFETY: the attributes of BPF_MAP_UPDATE_ELEM. Key and value have the sizes that the map was made with, as was just
+    // looked at; both outlive the call, which only reads.
+    unsafe { bpf("map update", MAP_UPDATE_ELEM, &mut attr).map(drop) }
+}
+
+/// Reads the entry of an array map of one entry, whose size is that of `value`.
+pub(crate) fn read_data(map: &OwnedFd, data: Data) -> Result<Vec<u8>, KernelError> {
+    let key = [0u32];
+    let mut value = vec![0u8; data.bytes()];
+    let mut attr = MapElem { map_fd: fd(map), zero: 0, key: address(&key), value: value.as_mut_ptr() as u64, flags: 0 };
+    // SAFETY: the attributes of BPF_MAP_LOOKUP_ELEM. The key has the 4 bytes that the map's has, the value is exclusively
+    // ours and has the bytes that maps of this section are made with; both outlive the call.
+    unsafe { bpf("map lookup", MAP_LOOKUP_ELEM, &mut attr)? };
+    Ok(value)
+}
+
+/// Attaches a program to what it was loaded for, until the descriptor is closed.
+pub(crate) fn attach(program: &OwnedFd) -> Result<OwnedFd, KernelError> {
+    #[repr(C)]
+    struct Open {
+        name: u64,
+        prog_fd: u32,
+        zero: u32,
+    }
+    let mut attr = Open { name: 0, prog_fd: fd(program), zero: 0 };
+    // SAFETY: the attributes of BPF_RAW_TRACEPOINT_OPEN, without a name: the program says where. The result is a new
+    // descriptor.
+    unsafe { bpf("attach program", RAW_TRACEPOINT_OPEN, &mut attr).map(|fd| owned(fd)) }
+}
+
 /// Writes the entry of an array map of one entry.
-pub(super) fn update(map: &OwnedFd, value: &[u8]) -> Result<(), KernelError> {
+pub(crate) fn update(map: &OwnedFd, value: &[u8]) -> Result<(), KernelError> {
     let key = [0u32];
     let mut attr = MapElem { map_fd: fd(map), zero: 0, key: address(&key), value: address(value), flags: 0 };
     // SAFETY: the attributes of BPF_MAP_UPDATE_ELEM. The key has the 4 bytes and the value the size that the map was
@@ -184,24 +256,24 @@ pub(super) fn update(map: &OwnedFd, value: &[u8]) -> Result<(), KernelError> {
 }
 
 /// Ends writing to a map from user space.
-pub(super) fn freeze(map: &OwnedFd) -> Result<(), KernelError> {
+pub(crate) fn freeze(map: &OwnedFd) -> Result<(), KernelError> {
     let mut attr = MapFreeze { map_fd: fd(map) };
     // SAFETY: the attributes of BPF_MAP_FREEZE, with no pointers.
     unsafe { bpf("map freeze", MAP_FREEZE, &mut attr).map(drop) }
 }
 
 /// What a wide load of a map is: mark and value.
-pub(super) fn map(map: &OwnedFd) -> (u8, u64) {
+pub(crate) fn map(map: &OwnedFd) -> (u8, u64) {
     (PSEUDO_MAP, u64::from(fd(map)))
 }
 
 /// What a wide load of the address of a map's first byte is: mark and value.
-pub(super) fn map_value(map: &OwnedFd) -> (u8, u64) {
+pub(crate) fn map_value(map: &OwnedFd) -> (u8, u64) {
     (PSEUDO_MAP_VALUE, u64::from(fd(map)))
 }
 
 /// Loads types.
-pub(super) fn load_btf(btf: &[u8]) -> Result<OwnedFd, KernelError> {
+pub(crate) fn load_btf(btf: &[u8]) -> Result<OwnedFd, KernelError> {
     let mut attr =
         BtfLoad { btf: address(btf), log_buf: 0, size: btf.len() as u32, log_size: 0, log_level: 0, zero: 0 };
     // SAFETY: the attributes of BPF_BTF_LOAD: `btf` has `size` bytes and outlives the call, which only reads it; no log.
@@ -210,16 +282,42 @@ pub(super) fn load_btf(btf: &[u8]) -> Result<OwnedFd, KernelError> {
 }
 
 /// A program to load.
-pub(super) struct Load<'a> {
-    pub(super) name: &'a str,
-    pub(super) code: &'a [[u8; 8]],
-    pub(super) btf: &'a OwnedFd,
-    pub(super) func_info: &'a [[u32; 2]],
-    pub(super) line_info: &'a [[u32; 4]],
+pub(crate) struct Load<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) code: &'a [[u8; 8]],
+    pub(crate) btf: &'a OwnedFd,
+    pub(crate) func_info: &'a [[u32; 2]],
+    pub(crate) line_info: &'a [[u32; 4]],
+    pub(crate) kind: Kind,
 }
 
-/// Loads a `syscall` program; a refusal carries the verifier's log.
-pub(super) fn load_program(load: &Load<'_>) -> Result<OwnedFd, KernelError> {
+/// What a program is loaded as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// To be run by hand.
+    Syscall,
+    /// For the LSM hook that is this function.
+    Lsm(u32),
+    /// For the entry of this function.
+    Entry(u32),
+    /// For the return from this function.
+    Exit(u32),
+}
+
+impl Kind {
+    /// `BPF_PROG_TYPE_*`, flags, `BPF_*` of the attachment, and the function.
+    fn numbers(self) -> [u32; 4] {
+        match self {
+            Kind::Syscall => [PROG_TYPE_SYSCALL, SLEEPABLE, 0, 0],
+            Kind::Lsm(function) => [29, 0, 27, function],
+            Kind::Entry(function) => [26, 0, 24, function],
+            Kind::Exit(function) => [26, 0, 25, function],
+        }
+    }
+}
+
+/// Loads a program; a refusal carries the verifier's log.
+pub(crate) fn load_program(load: &Load<'_>) -> Result<OwnedFd, KernelError> {
     let error = match try_load(load, &mut []) {
         Ok(program) => return Ok(program),
         Err(error) => error,
@@ -234,8 +332,9 @@ pub(super) fn load_program(load: &Load<'_>) -> Result<OwnedFd, KernelError> {
 }
 
 fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
+    let [prog_type, prog_flags, expected_attach_type, attach_btf_id] = load.kind.numbers();
     let mut attr = ProgLoad {
-        prog_type: PROG_TYPE_SYSCALL,
+        prog_type,
         insn_cnt: load.code.len() as u32,
         insns: address(load.code),
         license: address(b"GPL\0"),
@@ -243,10 +342,10 @@ fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
         log_size: log.len() as u32,
         log_buf: if log.is_empty() { 0 } else { log.as_mut_ptr() as u64 },
         kern_version: 0,
-        prog_flags: SLEEPABLE,
+        prog_flags,
         name: short(load.name),
         ifindex: 0,
-        expected_attach_type: 0,
+        expected_attach_type,
         btf_fd: fd(load.btf),
         func_info_rec_size: 8,
         func_info: address(load.func_info),
@@ -254,7 +353,7 @@ fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
         line_info_rec_size: 16,
         line_info: address(load.line_info),
         line_info_cnt: load.line_info.len() as u32,
-        attach_btf_id: 0,
+        attach_btf_id,
     };
     // SAFETY: the attributes of BPF_PROG_LOAD. Code, licence, function and line records are slices with the counts and
     // record sizes given, or a C string, that outlive the call, which only reads them; the log is exclusively ours and
@@ -287,7 +386,7 @@ pub(super) fn refused(log: &[u8], what: &'static str, source: io::Error) -> Kern
 }
 
 /// Runs a `syscall` program once over `ctx`.
-pub(super) fn test_run(program: &OwnedFd, ctx: &mut [u8]) -> Result<(), KernelError> {
+pub(crate) fn test_run(program: &OwnedFd, ctx: &mut [u8]) -> Result<(), KernelError> {
     let mut attr = TestRun {
         prog_fd: fd(program),
         retval: 0,
@@ -315,7 +414,7 @@ pub(super) fn test_run(program: &OwnedFd, ctx: &mut [u8]) -> Result<(), KernelEr
 const VERIFIED_INSNS: usize = 216;
 
 /// How many instructions the verifier processed.
-pub(super) fn verified_insns(program: &OwnedFd) -> Result<u32, KernelError> {
+pub(crate) fn verified_insns(program: &OwnedFd) -> Result<u32, KernelError> {
     let mut info = [0u32; VERIFIED_INSNS / 4 + 1];
     let mut attr = Info { fd: fd(program), len: size_of_val(&info) as u32, info: info.as_mut_ptr() as u64 };
     // SAFETY: the attributes of BPF_OBJ_GET_INFO_BY_FD: `info` is exclusively ours, has `len` bytes, and outlives the call,

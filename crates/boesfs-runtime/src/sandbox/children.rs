@@ -62,6 +62,10 @@ pub(super) fn setup(inherited: &Inherited<'_>) -> ! {
 
 fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
     die_with_the_agent(inherited.channel)?;
+    if let Some(cgroup) = &inherited.plan.cgroup {
+        // With all that it starts from here on.
+        rustix::io::write(&**cgroup, b"0").step("enter the sandbox's cgroup")?;
+    }
     namespaces::enter(Privilege::of_caller())?;
     let tree = Tree::new(inherited.plan, |device| channel::send(inherited.channel, &Report::Mounted(device)))?;
 

@@ -1,7 +1,9 @@
 //! What a sandbox is to look like: decided by the agent before the first fork, carried out by the children.
 
 use std::ffi::CString;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rustix::thread::CapabilitySet;
 
@@ -60,6 +62,8 @@ pub struct Plan {
     pub keep: CapabilitySet,
     /// Whether it may trace its own processes.
     pub tracing: Tracing,
+    /// The file `cgroup.procs` of the cgroup whose tasks are judged, where a hook judges tasks and not a tree of its own.
+    pub cgroup: Option<Arc<OwnedFd>>,
     /// What runs.
     pub command: Command,
 }

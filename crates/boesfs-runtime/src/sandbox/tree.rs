@@ -278,7 +278,7 @@ fn mounts(special: bool) -> io::Result<Vec<PathBuf>> {
 }
 
 /// `text` with `\040` and the like read back.
-fn unoctal(text: &[u8]) -> Vec<u8> {
+pub(crate) fn unoctal(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {

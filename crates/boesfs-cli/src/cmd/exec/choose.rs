@@ -3,8 +3,8 @@
 use anyhow::{Result, bail};
 use boesfs_codegen::manifest::Manifest;
 use boesfs_runtime::hook::{Hook, Loss};
-use boesfs_runtime::kmod;
 use boesfs_runtime::sandbox::Privilege;
+use boesfs_runtime::{kmod, lsm};
 
 use super::ExecArgs;
 use crate::hooks::Choice;
@@ -16,7 +16,7 @@ use crate::hooks::Choice;
 pub(super) fn hook(args: &ExecArgs, manifest: &Manifest) -> Result<Hook> {
     let hook = match args.hook {
         Choice::Named(hook) => hook,
-        Choice::Auto => best(manifest),
+        Choice::Auto => best(args, manifest),
     };
     let losses = hook.losses(manifest);
     tell(hook, &losses, manifest);
@@ -27,8 +27,11 @@ pub(super) fn hook(args: &ExecArgs, manifest: &Manifest) -> Result<Hook> {
 }
 
 /// The first that is usable and exact; the one that works everywhere, if there is none.
-fn best(manifest: &Manifest) -> Hook {
-    let exact = |hook: &Hook| hook.losses(manifest).is_empty() && usable(*hook);
+fn best(args: &ExecArgs, manifest: &Manifest) -> Hook {
+    // The LSM hook judges everything as one set of roles.
+    let one_class = !args.role.is_empty() || manifest.subjects.classes.len() == 1;
+    let knows = |hook: Hook| hook != Hook::Lsm || one_class;
+    let exact = |hook: &Hook| hook.losses(manifest).is_empty() && knows(*hook) && usable(*hook);
     Hook::ALL.into_iter().find(exact).unwrap_or(Hook::Fuse)
 }
 
@@ -38,7 +41,7 @@ fn usable(hook: Hook) -> bool {
         Hook::Fuse => true,
         // Loading the policy takes root, and so does mounting.
         Hook::Kmod => Privilege::of_caller() == Privilege::Admin && kmod::module().is_ok(),
-        Hook::Lsm => false,
+        Hook::Lsm => Privilege::of_caller() == Privilege::Admin && lsm::listed().is_ok(),
     }
 }
 

@@ -4,6 +4,7 @@ mod audit;
 mod choose;
 mod fuse;
 mod kmod;
+mod lsm;
 mod tell;
 
 use std::ffi::{CString, OsString};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use boesfs_codegen::manifest::Manifest;
 use boesfs_lang::check::{Define, Limits};
 use boesfs_runtime::audit::{Names, Recorder, Streams};
@@ -166,7 +167,7 @@ fn try_exec(args: &ExecArgs) -> Result<Ended> {
     match hook {
         Hook::Fuse => fuse::run(args, policy, &classes, keep),
         Hook::Kmod => kmod::run(args, &object, &policy, &classes, keep),
-        Hook::Lsm => bail!("this release of boesfs has no {hook} hook"),
+        Hook::Lsm => lsm::run(args, &object, &policy, &classes, keep),
     }
 }
 
@@ -178,6 +179,7 @@ fn plan(args: &ExecArgs, manifest: &Manifest, root: Root, keep: CapabilitySet) -
         keep,
         // Whoever traces the holder of a role holds it too.
         tracing: if manifest.subjects.exes.is_empty() { Tracing::Allowed } else { Tracing::Refused },
+        cgroup: None,
         command: command(args)?,
     })
 }

@@ -1,0 +1,83 @@
+//! The BPF LSM hook: programs in the kernel judge the sandbox's tasks on the host's own tree.
+
+use std::io;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use boesfs_codegen::object::PolicyObject;
+use boesfs_runtime::audit::Recorder;
+use boesfs_runtime::hook::Hook;
+use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard};
+use boesfs_runtime::policy::LoadedPolicy;
+use boesfs_runtime::sandbox::layer::{Layer, Members};
+use boesfs_runtime::sandbox::plan::{Plan, Root};
+use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::zones::Access;
+use boesfs_runtime::sandbox::{self, Ended};
+use rustix::thread::CapabilitySet;
+
+use super::{ExecArgs, finish, note, plan, recorder, tell};
+
+/// Runs the command under `object`.
+pub(super) fn run(
+    args: &ExecArgs,
+    object: &PolicyObject,
+    policy: &LoadedPolicy,
+    classes: &Classes,
+    keep: CapabilitySet,
+) -> Result<Ended> {
+    let ([class], Unclassed::Impossible) = (classes.list.as_slice(), classes.without) else {
+        bail!("the {} hook judges everything as one set of roles: name it with --role, or use --hook fuse", Hook::Lsm);
+    };
+    let root = Root::Native(Access::Full);
+    if args.verbose {
+        tell::setup(Hook::Lsm, policy.manifest(), classes, &root);
+    }
+    let cgroup = Cgroup::new()?;
+    let guard = Guard::load(object, *class, cgroup.id()).inspect_err(|error| {
+        if let (true, Some(log)) = (args.verbose, error.log()) {
+            eprintln!("{log}");
+        }
+    })?;
+    if args.verbose {
+        for (program, instructions) in guard.programs() {
+            eprintln!("boesfs: program {program}: {instructions} instructions verified");
+        }
+    }
+    let plan = Plan { cgroup: Some(Arc::new(cgroup.procs()?)), ..plan(args, policy.manifest(), root, keep)? };
+    let recorder = recorder(args, policy, classes)?;
+    let doubts = Doubts::default();
+    let mut layer = Lsm { guard: Some(guard), object, recorder: recorder.clone(), doubts: doubts.clone(), armed: None };
+    let ended = sandbox::run(&plan, &mut layer, &mut note(args));
+    // Every task of the cgroup is gone.
+    drop(layer);
+    drop(plan);
+    drop(cgroup);
+    finish(args, recorder);
+    for (count, what) in doubts.told() {
+        eprintln!("boesfs: {count} {what}");
+    }
+    Ok(ended?)
+}
+
+/// The hook at work.
+struct Lsm<'a> {
+    guard: Option<Guard>,
+    object: &'a PolicyObject,
+    recorder: Recorder,
+    doubts: Doubts,
+    armed: Option<Armed>,
+}
+
+impl Layer for Lsm<'_> {
+    fn guards(&self) -> bool {
+        true
+    }
+
+    fn guard(&mut self, members: Members) -> io::Result<()> {
+        let guard = self.guard.take().ok_or(io::ErrorKind::AlreadyExists)?;
+        let armed = guard.arm(members.init, &self.object.tables, self.recorder.clone(), &self.doubts);
+        self.armed = Some(armed.map_err(io::Error::other)?);
+        Ok(())
+    }
+}

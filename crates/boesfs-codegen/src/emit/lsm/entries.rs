@@ -1,0 +1,509 @@
+//! The entry programs of hooks that ask about one object.
+//!
+//! Registers of all: r6 the context, r7 the dentry, r8 the mount (0 where the hook does not say), r9 what was found.
+
+use boesfs_lang::cond::Arg;
+use boesfs_lang::ops::Op;
+
+use crate::bpf::asm::{Assembler, Label};
+use crate::bpf::{AluOp, Field, Helper, Operand, Place, Reg, Size, Test};
+use crate::emit::layout::{Data, Table, session};
+use crate::emit::{Facts, add_table};
+
+use super::find::{DOUBT, PASS};
+use super::scope::{self, ARGS, Owner, Source, arguments, begin};
+
+use Reg as R;
+
+/// Where an entry program keeps the file that it is about.
+const FILE: i16 = ARGS - 8;
+/// Where it keeps the operations that it asks for, as bits.
+const WANTED: i16 = ARGS - 16;
+/// A word for helpers to write.
+const WORD: i16 = ARGS - 24;
+
+/// Types of `i_mode`.
+pub(super) const S_IFMT: i32 = 0o170_000;
+pub(super) const S_IFDIR: i32 = 0o040_000;
+pub(super) const S_IFREG: i32 = 0o100_000;
+pub(super) const S_IFLNK: i32 = 0o120_000;
+
+const O_ACCMODE: i32 = 3;
+const O_APPEND: i32 = 0o2000;
+/// `__O_TMPFILE`
+const O_TMPFILE: i32 = 0o20_000_000;
+/// `__FMODE_EXEC`: opened to be executed.
+const OPENED_TO_EXECUTE: i32 = 0x20;
+
+const F_UNLCK: i32 = 2;
+const F_SETFL: i32 = 4;
+const F_GETLK: i32 = 5;
+/// `FMODE_WRITE`
+const FMODE_WRITE: i32 = 2;
+/// The types of mapping: `MAP_SHARED`, `MAP_PRIVATE`, `MAP_SHARED_VALIDATE`.
+const MAP_PRIVATE: i32 = 2;
+const MAP_TYPE: i32 = 15;
+const F_OFD_GETLK: i32 = 36;
+
+/// `ia_valid` of a change of times: `ATTR_ATIME`, `ATTR_MTIME`, `ATTR_ATIME_SET`, `ATTR_MTIME_SET`.
+const ATTR_TIMES: i32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
+const ATTR_SIZE: i32 = 1 << 3;
+
+/// What the first argument of a hook is.
+#[derive(Clone, Copy)]
+enum Object {
+    /// A file.
+    File,
+    /// A file, whose path the verifier lets pass as a whole only.
+    FilePath,
+    /// The path of the object.
+    Path,
+    /// The path of the directory; the second is the dentry of what is made or removed in it.
+    Entry,
+    /// The dentry is the argument with this number; the hook does not say the mount.
+    Dentry(u8),
+}
+
+pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
+    // Programs of one section stand together: both forms of each, see [`PROGRAMS`](super::PROGRAMS).
+    let flags = [(Arg::Flags, Source::FileFlags(FILE))];
+    let request = [(Arg::Flags, Source::Hook(1))];
+    both(a, "lsm_file_open", |a, name, form| file_open(a, facts, name, form));
+    both(a, "lsm_file_receive", |a, name, form| file_receive(a, facts, name, form));
+    both(a, "lsm_file_truncate", |a, name, form| one(a, facts, name, form, Op::Truncate, &flags));
+    both(a, "lsm_mmap_file", |a, name, form| mmap_file(a, facts, name, form));
+    both(a, "lsm_file_lock", |a, name, form| file_lock(a, facts, name, form));
+    both(a, "lsm_file_fcntl", |a, name, form| file_fcntl(a, facts, name, form));
+    both(a, "lsm_file_ioctl", |a, name, form| one(a, facts, name, form, Op::Ioctl, &request));
+    one(a, facts, "lsm_path_truncate", Object::Path, Op::Truncate, &[]);
+    one(a, facts, "lsm_path_mkdir", Object::Entry, Op::Mkdir, &[(Arg::Mode, Source::Hook(2))]);
+    path_mknod(a, facts);
+    one(a, facts, "lsm_path_symlink", Object::Entry, Op::Symlink, &[]);
+    one(a, facts, "lsm_path_unlink", Object::Entry, Op::Unlink, &[]);
+    one(a, facts, "lsm_path_rmdir", Object::Entry, Op::Rmdir, &[]);
+    one(a, facts, "lsm_path_chmod", Object::Path, Op::Chmod, &[(Arg::Mode, Source::Hook(1))]);
+    one(a, facts, "lsm_path_chown", Object::Path, Op::Chown, &[]);
+    one(a, facts, "lsm_path_notify", Object::Path, Op::Watch, &[]);
+    one(a, facts, "lsm_inode_getattr", Object::Path, Op::Stat, &[]);
+    inode_setattr(a, facts);
+    for (name, at, op) in [
+        ("lsm_inode_readlink", 0, Op::Readlink),
+        ("lsm_inode_follow_link", 0, Op::Readlink),
+        ("lsm_inode_getxattr", 0, Op::Getxattr),
+        ("lsm_inode_listxattr", 0, Op::Listxattr),
+        ("lsm_inode_get_acl", 1, Op::Getxattr),
+        ("lsm_inode_set_acl", 1, Op::Chmod),
+        ("lsm_sb_statfs", 0, Op::Statfs),
+    ] {
+        one(a, facts, name, Object::Dentry(at), op, &[]);
+    }
+    let set = [(Arg::Flags, Source::Hook(5)), (Arg::Size, Source::HookWide(4))];
+    xattr(a, facts, "lsm_inode_setxattr", &set);
+    xattr(a, facts, "lsm_inode_removexattr", &[]);
+}
+
+/// Emits both forms of a program about a file.
+fn both(a: &mut Assembler, name: &str, emit: impl Fn(&mut Assembler, &str, Object)) {
+    emit(a, name, Object::File);
+    emit(a, &format!("{name}_path"), Object::FilePath);
+}
+
+/// r7 and r8 of the object.
+fn object(a: &mut Assembler, object: Object) {
+    match object {
+        Object::File | Object::FilePath => {
+            a.load(Size::B8, R::R1, R::R6, 0);
+            a.store(Size::B8, R::R10, FILE, R::R1);
+            of_file(a);
+        }
+        Object::Path => {
+            a.load(Size::B8, R::R1, R::R6, 0);
+            a.load_field(Size::B8, R::R7, R::R1, Field::PATH_DENTRY);
+            a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+        }
+        Object::Entry => {
+            a.load(Size::B8, R::R1, R::R6, 0);
+            a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+            a.load(Size::B8, R::R7, R::R6, 8);
+        }
+        Object::Dentry(at) => {
+            a.load(Size::B8, R::R7, R::R6, 8 * i16::from(at));
+            a.mov(R::R8, 0);
+        }
+    }
+}
+
+/// r7 and r8 of the file in r1.
+fn of_file(a: &mut Assembler) {
+    a.load_field(Size::B8, R::R7, R::R1, Field::FILE_DENTRY);
+    a.load_field(Size::B8, R::R8, R::R1, Field::FILE_MNT);
+}
+
+/// A program that asks for one operation.
+fn one(a: &mut Assembler, facts: Facts<'_>, name: &str, what: Object, op: Op, sources: &[(Arg, Source)]) {
+    let pass = begin(a, name);
+    a.note("the object");
+    object(a, what);
+    ask(a, facts, what, op, sources, pass);
+}
+
+/// Asks for `op` of the object in r7 and r8, and returns.
+fn ask(a: &mut Assembler, facts: Facts<'_>, what: Object, op: Op, sources: &[(Arg, Source)], pass: Label) {
+    found(a, what);
+    a.note("plainly allowed");
+    plain(a, facts, Operand::Imm(1 << op.number()), pass);
+    arguments(a, owner(op), sources);
+    answer(a, op);
+    a.exit();
+    a.note("allowed");
+    a.bind(pass);
+    a.mov(R::R0, 0);
+    a.exit();
+}
+
+fn owner(op: Op) -> Owner {
+    match op {
+        Op::Create | Op::Mkdir | Op::Mknod | Op::Symlink => Owner::Directory,
+        _ => Owner::Object,
+    }
+}
+
+/// r9 = what is found of the object.
+fn found(a: &mut Assembler, what: Object) {
+    a.note("its state");
+    a.mov(R::R1, R::R7);
+    match what {
+        Object::Dentry(_) => a.call("find_shown"),
+        Object::FilePath => {
+            a.load(Size::B8, R::R1, R::R10, FILE);
+            a.add_field(R::R1, Field::FILE_PATH);
+            a.call("find_path");
+        }
+        _ => {
+            a.mov(R::R2, R::R8);
+            a.call("find");
+        }
+    }
+    a.mov(R::R9, R::R0);
+}
+
+/// Goes to `allowed` where all operations of `mask` are plainly allowed at what r9 has found. Changes r1 and r2.
+pub(super) fn plain(a: &mut Assembler, facts: Facts<'_>, mask: Operand, allowed: Label) {
+    const { assert!(PASS < DOUBT) };
+    let closer = a.label();
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.branch(Test::Eq, R::R1, PASS, allowed);
+    a.branch(Test::Ne, R::R1, 0, closer);
+    row(a, facts);
+    // Not allowed, or to be looked at closer.
+    a.mov(R::R2, R::R1);
+    a.alu(AluOp::Rsh, R::R2, 32);
+    a.alu(AluOp::Xor, R::R1, -1);
+    a.alu(AluOp::Or, R::R1, R::R2);
+    a.alu32(AluOp::And, R::R1, mask);
+    a.branch(Test::Eq, R::R1, 0, allowed);
+    a.bind(closer);
+}
+
+/// `r1 = the row of the state in r9`. Changes r2.
+fn row(a: &mut Assembler, facts: Facts<'_>) {
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::And, R::R1, facts.mask(Table::States));
+    a.alu(AluOp::Lsh, R::R1, 4);
+    add_table(a, R::R1, R::R2, Table::States);
+    a.load(Size::B4, R::R1, R::R1, 0);
+    scope::class(a, R::R2);
+    a.alu(AluOp::Add, R::R1, R::R2);
+    a.alu(AluOp::And, R::R1, facts.mask(Table::Rows));
+    a.alu(AluOp::Lsh, R::R1, 3);
+    add_table(a, R::R1, R::R2, Table::Rows);
+    a.load(Size::B8, R::R1, R::R1, 0);
+}
+
+/// `r0 = answer(...)` for `op`, with the arguments on the stack.
+fn answer(a: &mut Assembler, op: Op) {
+    a.note(op.name());
+    a.mov(R::R1, R::R7);
+    a.mov(R::R2, R::R8);
+    a.mov(R::R3, R::R9);
+    a.mov(R::R4, op.number() as i32);
+    a.mov(R::R5, R::R10);
+    a.alu(AluOp::Add, R::R5, i32::from(ARGS));
+    a.call("answer");
+}
+
+/// Asks for those of `ops` that are in [`WANTED`], and returns the first refusal.
+fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, form: Object, ops: &[Op], sources: &[(Arg, Source)], pass: Label) {
+    found(a, form);
+    a.note("all of them plainly allowed");
+    a.load(Size::B8, R::R3, R::R10, WANTED);
+    plain(a, facts, Operand::Reg(R::R3), pass);
+    arguments(a, Owner::Object, sources);
+    let leave = a.label();
+    for op in ops {
+        let next = a.label();
+        a.load(Size::B8, R::R1, R::R10, WANTED);
+        a.alu(AluOp::And, R::R1, 1 << op.number());
+        a.branch(Test::Eq, R::R1, 0, next);
+        answer(a, *op);
+        a.branch(Test::Ne, R::R0, 0, leave);
+        a.bind(next);
+    }
+    a.bind(pass);
+    a.mov(R::R0, 0);
+    a.bind(leave);
+    a.exit();
+}
+
+const fn bit(op: Op) -> i32 {
+    1 << op as u32
+}
+
+fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
+    let pass = begin(a, name);
+    a.note("the object");
+    object(a, form);
+    let (decided, directory, append, write_only, read_write, ends) =
+        (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
+    a.note("what its flags ask for");
+    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
+    a.mov(R::R3, bit(Op::Exec));
+    a.mov(R::R4, R::R2);
+    a.alu(AluOp::And, R::R4, OPENED_TO_EXECUTE);
+    a.branch(Test::Ne, R::R4, 0, decided);
+    a.load_field(Size::B8, R::R4, R::R1, Field::FILE_INODE);
+    a.load_field(Size::B2, R::R4, R::R4, Field::INODE_MODE);
+    a.alu(AluOp::And, R::R4, S_IFMT);
+    a.mov(R::R3, 0);
+    let temporary = a.label();
+    a.mov(R::R5, R::R2);
+    a.alu(AluOp::And, R::R5, O_TMPFILE);
+    a.branch(Test::Eq, R::R5, 0, temporary);
+    a.mov(R::R3, bit(Op::Create));
+    a.bind(temporary);
+    a.branch(Test::Eq, R::R4, S_IFDIR, directory);
+    a.mov(R::R4, bit(Op::Write));
+    a.mov(R::R5, R::R2);
+    a.alu(AluOp::And, R::R5, O_APPEND);
+    a.branch(Test::Eq, R::R5, 0, append);
+    a.mov(R::R4, bit(Op::Append));
+    a.bind(append);
+    a.alu(AluOp::And, R::R2, O_ACCMODE);
+    a.branch(Test::Eq, R::R2, 1, write_only);
+    a.branch(Test::Ne, R::R2, 0, read_write);
+    a.alu(AluOp::Or, R::R3, bit(Op::Read));
+    a.jump(ends);
+    // With the mode 3, the file can be neither read nor written: asked like both.
+    a.bind(read_write);
+    a.alu(AluOp::Or, R::R3, bit(Op::Read));
+    a.bind(write_only);
+    a.alu(AluOp::Or, R::R3, R::R4);
+    a.jump(ends);
+    a.bind(directory);
+    a.mov(R::R3, bit(Op::List));
+    a.bind(ends);
+    a.bind(decided);
+    a.store(Size::B8, R::R10, WANTED, R::R3);
+    let sources = [(Arg::Flags, Source::FileFlags(FILE)), (Arg::Size, Source::Size), (Arg::Mode, Source::Mode)];
+    let ops = [Op::Exec, Op::List, Op::Create, Op::Read, Op::Write, Op::Append];
+    ask_wanted(a, facts, form, &ops, &sources, pass);
+}
+
+/// A descriptor passed by another process: as if it were opened.
+fn file_receive(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
+    let pass = begin(a, name);
+    a.note("the object");
+    object(a, form);
+    a.note("what its mode lets do: FMODE_READ and FMODE_WRITE are the bits of read and write");
+    const { assert!(Op::Read as u32 == 0 && Op::Write as u32 == 1) };
+    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_MODE);
+    a.alu(AluOp::And, R::R2, 3);
+    a.store(Size::B8, R::R10, WANTED, R::R2);
+    ask_wanted(a, facts, form, &[Op::Read, Op::Write], &[(Arg::Flags, Source::FileFlags(FILE))], pass);
+}
+
+/// Memory without a file is mapped with a null pointer, which the verifier of some kernels takes for impossible.
+fn mmap_file(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
+    let pass = begin(a, name);
+    a.note("no file");
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(WORD));
+    a.mov(R::R2, 4);
+    a.load(Size::B8, R::R3, R::R6, 0);
+    a.store(Size::B8, R::R10, FILE, R::R3);
+    a.branch(Test::Eq, R::R3, 0, pass);
+    a.add_field(R::R3, Field::FILE_FLAGS);
+    a.helper(Helper::ProbeReadKernel);
+    a.branch(Test::Ne, R::R0, 0, pass);
+    a.note("the object");
+    a.load(Size::B8, R::R1, R::R10, FILE);
+    of_file(a);
+    let (map, write) = (a.label(), a.label());
+    a.note("written through a mapping: anywhere, also where it was opened for appending");
+    a.load(Size::B8, R::R2, R::R6, 24);
+    a.alu(AluOp::And, R::R2, MAP_TYPE);
+    a.branch(Test::Eq, R::R2, MAP_PRIVATE, map);
+    appending(a, write, map);
+    a.bind(write);
+    found(a, form);
+    a.note("plainly allowed");
+    plain(a, facts, Operand::Imm(bit(Op::Write)), map);
+    arguments(a, Owner::Object, &[(Arg::Flags, Source::FileFlags(FILE))]);
+    answer(a, Op::Write);
+    let refused = a.label();
+    a.branch(Test::Ne, R::R0, 0, refused);
+    a.bind(map);
+    ask(a, facts, form, Op::Map, &[(Arg::Flags, Source::Hook(3))], pass);
+    a.bind(refused);
+    a.exit();
+}
+
+fn file_lock(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
+    let pass = begin(a, name);
+    a.note("unlocking is nobody's business");
+    a.load(Size::B8, R::R1, R::R6, 8);
+    a.mov32(R::R1, R::R1);
+    a.branch(Test::Eq, R::R1, F_UNLCK, pass);
+    object(a, form);
+    ask(a, facts, form, Op::Lock, &[(Arg::Flags, Source::Hook(1))], pass);
+}
+
+/// Testing a lock, which `file_lock` is not asked about; and losing `O_APPEND`, after which the file can be written anywhere.
+fn file_fcntl(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
+    let pass = begin(a, name);
+    let (tests, other, loses) = (a.label(), a.label(), a.label());
+    a.note("what tests a lock");
+    a.load(Size::B8, R::R1, R::R6, 8);
+    a.mov32(R::R1, R::R1);
+    a.branch(Test::Eq, R::R1, F_GETLK, tests);
+    a.branch(Test::Ne, R::R1, F_OFD_GETLK, other);
+    a.bind(tests);
+    object(a, form);
+    let done = a.label();
+    ask(a, facts, form, Op::Lock, &[], done);
+    a.note("what turns O_APPEND off of a file that is open for writing");
+    a.bind(other);
+    a.branch(Test::Ne, R::R1, F_SETFL, pass);
+    a.load(Size::B8, R::R1, R::R6, 16);
+    a.alu(AluOp::And, R::R1, O_APPEND);
+    a.branch(Test::Ne, R::R1, 0, pass);
+    object(a, form);
+    appending(a, loses, pass);
+    a.bind(loses);
+    ask(a, facts, form, Op::Write, &[(Arg::Flags, Source::FileFlags(FILE))], pass);
+}
+
+/// Goes to `appending` if the file in r1 was opened for appending, else to `other`.
+fn appending(a: &mut Assembler, appending: Label, other: Label) {
+    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
+    a.alu(AluOp::And, R::R2, O_APPEND);
+    a.branch(Test::Eq, R::R2, 0, other);
+    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_MODE);
+    a.alu(AluOp::And, R::R2, FMODE_WRITE);
+    a.branch(Test::Eq, R::R2, 0, other);
+    a.jump(appending);
+}
+
+fn path_mknod(a: &mut Assembler, facts: Facts<'_>) {
+    let pass = begin(a, "lsm_path_mknod");
+    a.note("the object");
+    object(a, Object::Entry);
+    let (decided, regular) = (a.label(), a.label());
+    a.note("a regular file, or something else");
+    a.load(Size::B8, R::R1, R::R6, 16);
+    a.alu(AluOp::And, R::R1, S_IFMT);
+    a.branch(Test::Eq, R::R1, 0, regular);
+    a.mov(R::R2, bit(Op::Mknod));
+    a.branch(Test::Ne, R::R1, S_IFREG, decided);
+    a.bind(regular);
+    a.mov(R::R2, bit(Op::Create));
+    a.bind(decided);
+    a.store(Size::B8, R::R10, WANTED, R::R2);
+    found(a, Object::Entry);
+    a.note("plainly allowed");
+    a.load(Size::B8, R::R3, R::R10, WANTED);
+    plain(a, facts, Operand::Reg(R::R3), pass);
+    arguments(a, Owner::Directory, &[(Arg::Mode, Source::Hook(2))]);
+    let create = a.label();
+    a.load(Size::B8, R::R1, R::R10, WANTED);
+    a.branch(Test::Eq, R::R1, bit(Op::Create), create);
+    answer(a, Op::Mknod);
+    a.exit();
+    a.bind(create);
+    answer(a, Op::Create);
+    a.exit();
+    a.note("allowed");
+    a.bind(pass);
+    a.mov(R::R0, 0);
+    a.exit();
+}
+
+/// The hook has a mapping of ids before the dentry on some kernels: the session says.
+fn inode_setattr(a: &mut Assembler, facts: Facts<'_>) {
+    let pass = begin(a, "lsm_inode_setattr");
+    let (mapped, both) = (a.label(), a.label());
+    a.note("the object, and what changes of it");
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R1, R::R1, session::SETATTR_MAPPED as i16);
+    a.branch(Test::Ne, R::R1, 0, mapped);
+    a.load(Size::B8, R::R7, R::R6, 0);
+    a.load(Size::B8, R::R2, R::R6, 8);
+    a.jump(both);
+    a.bind(mapped);
+    a.load(Size::B8, R::R7, R::R6, 8);
+    a.load(Size::B8, R::R2, R::R6, 16);
+    a.bind(both);
+    a.load_field(Size::B4, R::R2, R::R2, Field::ATTR_VALID);
+    a.mov(R::R8, 0);
+    a.note("times, and not because of another change");
+    a.mov(R::R1, R::R2);
+    a.alu(AluOp::And, R::R1, ATTR_SIZE);
+    a.branch(Test::Ne, R::R1, 0, pass);
+    a.alu(AluOp::And, R::R2, ATTR_TIMES);
+    a.branch(Test::Eq, R::R2, 0, pass);
+    ask(a, facts, Object::Dentry(0), Op::Utimes, &[], pass);
+}
+
+/// Setting or removing an attribute: an ACL is one of permissions, on kernels without hooks of its own for it.
+fn xattr(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Source)]) {
+    let pass = begin(a, name);
+    a.note("the object");
+    object(a, Object::Dentry(1));
+    a.note("system.posix_acl_*: permissions");
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R10, WORD, R::R1);
+    a.store(Size::B8, R::R10, WORD - 8, R::R1);
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(WORD - 8));
+    a.mov(R::R2, 16);
+    a.load(Size::B8, R::R3, R::R6, 16);
+    a.helper(Helper::ProbeReadKernel);
+    let (other, refused, acl) = (a.label(), a.label(), a.label());
+    a.branch(Test::Ne, R::R0, 0, other);
+    a.load(Size::B8, R::R1, R::R10, WORD - 8);
+    a.wide(R::R2, u64::from_le_bytes(*b"system.p"));
+    a.branch(Test::Ne, R::R1, R::R2, other);
+    a.load(Size::B8, R::R1, R::R10, WORD);
+    a.wide(R::R2, u64::from_le_bytes(*b"osix_acl"));
+    a.branch(Test::Eq, R::R1, R::R2, acl);
+    a.bind(other);
+    found(a, Object::Dentry(1));
+    a.note("plainly allowed");
+    plain(a, facts, Operand::Imm(bit(Op::Setxattr)), pass);
+    arguments(a, Owner::Object, sources);
+    answer(a, Op::Setxattr);
+    a.exit();
+    a.bind(acl);
+    found(a, Object::Dentry(1));
+    a.note("plainly allowed");
+    plain(a, facts, Operand::Imm(bit(Op::Chmod)), pass);
+    arguments(a, Owner::Object, &[]);
+    answer(a, Op::Chmod);
+    a.jump(refused);
+    a.note("allowed");
+    a.bind(pass);
+    a.mov(R::R0, 0);
+    a.bind(refused);
+    a.exit();
+}

@@ -1,0 +1,133 @@
+//! What every entry program begins with: whose task this is; and the arguments of its question.
+
+use boesfs_lang::cond::{ARG_COUNT, Arg};
+
+use crate::bpf::asm::{Assembler, Label};
+use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
+use crate::emit::layout::{Data, live, session};
+
+use super::PROGRAMS;
+
+use Reg as R;
+
+/// Where the arguments of a question are, on the stack of an entry program.
+pub(super) const ARGS: i16 = -8 * ARG_COUNT as i16;
+
+/// Begins the program `name` for a kernel hook: r6 is its context. Goes to the label it gives, which must return 0, for
+/// tasks outside of the session's cgroup, and before it is armed.
+pub(super) fn begin(a: &mut Assembler, name: &str) -> Label {
+    let section = PROGRAMS.iter().find(|program| program.name == name).map_or("", |program| program.section);
+    a.entry(name, section);
+    a.note("not a task of the cgroup, or not yet: nothing to say");
+    let pass = a.label();
+    a.mov(R::R6, R::R1);
+    in_scope(a, pass);
+    pass
+}
+
+/// Goes to `outside` if the task is not judged.
+pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
+    a.helper(Helper::GetCurrentCgroupId);
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B8, R::R1, R::R1, session::CGROUP as i16);
+    a.branch(Test::Ne, R::R0, R::R1, outside);
+    a.place(R::R1, Place::Data(Data::Live));
+    a.load(Size::B8, R::R1, R::R1, live::ARMED as i16);
+    a.branch(Test::Eq, R::R1, 0, outside);
+}
+
+/// `dst` = the class of the task.
+pub(super) fn class(a: &mut Assembler, dst: Reg) {
+    a.place(dst, Place::Data(Data::Session));
+    a.load(Size::B4, dst, dst, session::CLASS as i16);
+}
+
+/// Whose owner the argument `owner` is.
+#[derive(Clone, Copy)]
+pub(super) enum Owner {
+    /// The object's.
+    Object,
+    /// That of the directory it is made in.
+    Directory,
+}
+
+/// Where an argument comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Source {
+    /// An argument of the kernel hook, of 32 bits.
+    Hook(u8),
+    /// An argument of the kernel hook, of 64 bits.
+    HookWide(u8),
+    /// The flags of the file whose address is at this offset of the stack.
+    FileFlags(i16),
+    /// The size of the object.
+    Size,
+    /// Type and permissions of the object.
+    Mode,
+}
+
+/// Bits of `f_flags` that an open(2) can have: not the kernel's own.
+const USER_FLAGS: i32 = 0x7f_ffff & !(0x20 | 0x8000);
+
+/// Reads a field of the inode of the dentry in r3 to the stack at `to`, which is zero where there is none.
+///
+/// By address: a dentry that a hook is given need not have an inode, and verifiers differ in whether they know.
+pub(super) fn peek_inode(a: &mut Assembler, to: i16, bytes: i32, field: Field) {
+    let read = |a: &mut Assembler, bytes: i32| {
+        a.mov(R::R1, R::R10);
+        a.alu(AluOp::Add, R::R1, i32::from(to));
+        a.mov(R::R2, bytes);
+        a.helper(Helper::ProbeReadKernel);
+    };
+    a.add_field(R::R3, Field::DENTRY_INODE);
+    read(a, 8);
+    a.load(Size::B8, R::R3, R::R10, to);
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R10, to, R::R1);
+    a.add_field(R::R3, field);
+    read(a, bytes);
+}
+
+/// Fills in the arguments on the stack. r6 is the context, r7 the dentry.
+pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source)]) {
+    let at = |arg: Arg| ARGS + 8 * arg as i16;
+    a.note("the arguments of the question");
+    a.mov(R::R1, 0);
+    for arg in Arg::ALL {
+        a.store(Size::B8, R::R10, at(arg), R::R1);
+    }
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.load_field(Size::B8, R::R0, R::R0, Field::TASK_CRED);
+    a.load_field(Size::B4, R::R1, R::R0, Field::CRED_USER);
+    a.store(Size::B8, R::R10, at(Arg::Uid), R::R1);
+    a.load_field(Size::B4, R::R1, R::R0, Field::CRED_GROUP);
+    a.store(Size::B8, R::R10, at(Arg::Gid), R::R1);
+    a.mov(R::R3, R::R7);
+    if matches!(owner, Owner::Directory) {
+        a.load_field(Size::B8, R::R3, R::R3, Field::DENTRY_PARENT);
+    }
+    peek_inode(a, at(Arg::Owner), 4, Field::INODE_OWNER);
+    for (arg, source) in sources {
+        match source {
+            Source::Hook(number) | Source::HookWide(number) => {
+                a.load(Size::B8, R::R1, R::R6, 8 * i16::from(*number));
+                if matches!(source, Source::Hook(_)) {
+                    a.mov32(R::R1, R::R1);
+                }
+            }
+            Source::FileFlags(file) => {
+                a.load(Size::B8, R::R1, R::R10, *file);
+                a.load_field(Size::B4, R::R1, R::R1, Field::FILE_FLAGS);
+                a.alu(AluOp::And, R::R1, USER_FLAGS);
+            }
+            Source::Size | Source::Mode => {
+                let (bytes, field) =
+                    if matches!(source, Source::Size) { (8, Field::INODE_SIZE) } else { (2, Field::INODE_MODE) };
+                a.mov(R::R3, R::R7);
+                peek_inode(a, at(*arg), bytes, field);
+                a.load(Size::B8, R::R1, R::R10, at(*arg));
+            }
+        }
+        a.store(Size::B8, R::R10, at(*arg), R::R1);
+    }
+}

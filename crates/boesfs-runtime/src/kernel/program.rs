@@ -1,0 +1,85 @@
+//! The programs of a policy object in this kernel: maps made once, then any of the entry programs.
+
+use std::os::fd::OwnedFd;
+
+use boesfs_codegen::bpf::Place;
+use boesfs_codegen::emit::layout::{Data, Map, Table};
+use boesfs_codegen::object::PolicyObject;
+
+use super::sys::{self, ArrayKind, Kind};
+use super::{KernelError, KernelTypes, table_map};
+
+/// The maps, sections and types of an object, in the kernel.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    types: KernelTypes,
+    btf: OwnedFd,
+    tables: Vec<OwnedFd>,
+    maps: Vec<OwnedFd>,
+    data: Vec<OwnedFd>,
+}
+
+impl Loaded {
+    /// Makes them. `session` is the content of [`Data::Session`].
+    ///
+    /// # Errors
+    /// The kernel refuses, or tells no types.
+    pub(crate) fn new(object: &PolicyObject, session: &[u8]) -> Result<Loaded, KernelError> {
+        let types = KernelTypes::of_this_kernel().map_err(|error| KernelError::Types(Some(error.to_string())))?;
+        let btf = sys::load_btf(&object.kernel.btf)?;
+        let tables = Table::ALL.into_iter().map(|table| table_map(object, table)).collect::<Result<_, _>>()?;
+        let maps = Map::ALL.into_iter().map(|map| sys::create_map(map, &btf)).collect::<Result<_, _>>()?;
+        let mut data = Vec::new();
+        for section in Data::ALL {
+            let kind = if section.is_writable() { ArrayKind::Writable } else { ArrayKind::ReadOnly };
+            let map = sys::create_array(&section.section()[1..], section.bytes(), kind)?;
+            if section == Data::Session {
+                sys::update(&map, session)?;
+                sys::freeze(&map)?;
+            }
+            data.push(map);
+        }
+        Ok(Loaded { types, btf, tables, maps, data })
+    }
+
+    /// The kernel's types.
+    pub(crate) fn types(&self) -> &KernelTypes {
+        &self.types
+    }
+
+    /// A map.
+    pub(crate) fn map(&self, map: Map) -> &OwnedFd {
+        &self.maps[map as usize]
+    }
+
+    /// The map that a section of data is.
+    pub(crate) fn data(&self, data: Data) -> &OwnedFd {
+        &self.data[data as usize]
+    }
+
+    /// Loads the entry program `name` with the functions that it needs.
+    ///
+    /// # Errors
+    /// The kernel lacks a field that it reads, or refuses it.
+    pub(crate) fn load(&self, object: &PolicyObject, name: &str, kind: Kind) -> Result<OwnedFd, KernelError> {
+        let (program, info) = object.linked(&[name])?;
+        let program = program
+            .with_offsets(|field| self.types.offset(field))
+            .map_err(|field| KernelError::Types(Some(field.to_string())))?;
+        let code: Vec<[u8; 8]> = program
+            .encoded(|place| match place {
+                Place::Table(table) => sys::map_value(&self.tables[table as usize]),
+                Place::Data(data) => sys::map_value(self.data(data)),
+                Place::Map(map) => sys::map(self.map(map)),
+            })
+            .collect();
+        sys::load_program(&sys::Load {
+            name,
+            code: &code,
+            btf: &self.btf,
+            func_info: &info.func_info,
+            line_info: &info.line_info,
+            kind,
+        })
+    }
+}

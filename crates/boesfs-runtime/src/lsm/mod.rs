@@ -1,0 +1,279 @@
+//! The BPF LSM hook: programs in the kernel judge the tasks of a cgroup on the host's own tree.
+//!
+//! In: a policy object and the class of the session. Out: programs attached to the kernel's hooks, and events. Holds:
+//!
+//! - everything is loaded and attached before the command runs; what a rule needs and this kernel lacks is an error;
+//! - a hook that no rule needs is left alone;
+//! - programs are attached by descriptors of the agent: they are gone with it, as the sandbox is.
+
+mod cgroup;
+mod events;
+mod mounts;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use boesfs_codegen::bpf::Field;
+use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
+use boesfs_codegen::emit::lsm::{Attach, LEARN, LsmProgram, PROGRAMS};
+use boesfs_codegen::object::PolicyObject;
+use boesfs_codegen::tables::{StateId, Tables};
+use boesfs_lang::ops::{Op, Ops};
+use boesfs_lang::subjects::ClassId;
+use rustix::process::Pid;
+
+use crate::audit::Recorder;
+use crate::fuse::{Rights, Row};
+use crate::kernel::program::Loaded;
+use crate::kernel::sys::{self, Kind};
+use crate::kernel::{KernelError, KernelTypes};
+
+pub use cgroup::Cgroup;
+use events::Reader;
+
+/// Why the hook cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LsmError {
+    /// The kernel refuses the programs, or lacks what they need.
+    #[error("{program}: {source}")]
+    Kernel {
+        /// The program, or what was to be done.
+        program: &'static str,
+        /// Why.
+        source: KernelError,
+    },
+    /// The kernel has no hook for an operation that a rule refuses.
+    #[error("this kernel has no hook {hook}, which `{op}` needs: use another hook")]
+    NoHook {
+        /// The hook.
+        hook: &'static str,
+        /// The operation.
+        op: Op,
+    },
+    /// BPF is not among the security modules.
+    #[error(
+        "BPF is not among the active security modules: add bpf to lsm= on the kernel's command line, or use --hook fuse"
+    )]
+    Inactive,
+    /// The sandbox's cgroup or mounts cannot be looked at.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What follows "cannot".
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl LsmError {
+    /// All that the kernel's verifier said, where it refused a program.
+    #[must_use]
+    pub fn log(&self) -> Option<&str> {
+        match self {
+            LsmError::Kernel { source: KernelError::Refused { log, .. }, .. } => Some(log),
+            _ => None,
+        }
+    }
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> LsmError {
+    move |source| LsmError::System { what, source }
+}
+
+/// Whether BPF is among the active security modules of this machine.
+///
+/// # Errors
+/// It is not, or that cannot be told.
+pub fn listed() -> Result<(), LsmError> {
+    match std::fs::read_to_string("/sys/kernel/security/lsm") {
+        Ok(list) if list.trim().split(',').any(|name| name == "bpf") => Ok(()),
+        Ok(_) => Err(LsmError::Inactive),
+        Err(error) => Err(system("read /sys/kernel/security/lsm")(error)),
+    }
+}
+
+/// The programs of a policy, loaded for the tasks of one cgroup, not attached yet.
+#[derive(Debug)]
+pub struct Guard {
+    loaded: Loaded,
+    programs: Vec<(&'static LsmProgram, OwnedFd)>,
+    learn: OwnedFd,
+}
+
+/// Hooks that older kernels lack, where another one is asked as well.
+const COVERED: [(&str, &str); 3] =
+    [("file_truncate", "path_truncate"), ("inode_set_acl", "inode_setxattr"), ("inode_get_acl", "inode_getxattr")];
+
+impl Guard {
+    /// Loads the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`.
+    ///
+    /// # Errors
+    /// The kernel lacks a hook that a rule needs, or refuses a program.
+    pub fn load(object: &PolicyObject, class: ClassId, cgroup: u64) -> Result<Guard, LsmError> {
+        // Where the list is not mounted, loading says whether it works.
+        match listed() {
+            Err(LsmError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            listed => listed?,
+        }
+        let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
+        let types = KernelTypes::of_this_kernel().map_err(system("read the kernel's types"))?;
+        let mut content = [0; session_bytes()];
+        content[session::CGROUP..][..8].copy_from_slice(&cgroup.to_le_bytes());
+        content[session::CLASS..][..4].copy_from_slice(&class.0.to_le_bytes());
+        let mapped = types.function("bpf_lsm_inode_setattr").is_some_and(|(_, arguments)| arguments > 2);
+        content[session::SETATTR_MAPPED..][..4].copy_from_slice(&u32::from(mapped).to_le_bytes());
+        let loaded = Loaded::new(object, &content).map_err(kernel("maps"))?;
+        let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
+        let mut programs = Vec::new();
+        let restricted = restricted(&object.tables, class);
+        let appends = appends_only(&object.tables, class);
+        let in_union = loaded.types().in_union(Field::FILE_PATH);
+        for program in &PROGRAMS {
+            let mut asked = Ops(restricted.0 & program.ops.0);
+            if !appends && matches!(program.attach, Attach::Lsm("mmap_file" | "file_fcntl")) {
+                asked.0 &= !Ops::from(Op::Write).0;
+            }
+            if restricted.is_empty() || (asked.is_empty() && !program.ops.is_empty()) {
+                continue;
+            }
+            if program.has_two_forms() && program.is_path_form() != in_union {
+                continue;
+            }
+            let function = |name: &str| loaded.types().function(name).map(|(number, _)| number);
+            let kind = match program.attach {
+                Attach::Lsm(hook) => match function(&format!("bpf_lsm_{hook}")) {
+                    Some(number) => Kind::Lsm(number),
+                    None if COVERED
+                        .iter()
+                        .any(|(missing, by)| *missing == hook && function(&format!("bpf_lsm_{by}")).is_some()) =>
+                    {
+                        continue;
+                    }
+                    None => {
+                        let op = asked.iter().next().unwrap_or(Op::Rename);
+                        return Err(LsmError::NoHook { hook, op });
+                    }
+                },
+                Attach::Entry(name) | Attach::Exit(name) => {
+                    let number = function(name).ok_or(LsmError::NoHook { hook: name, op: Op::Rename })?;
+                    if matches!(program.attach, Attach::Entry(_)) { Kind::Entry(number) } else { Kind::Exit(number) }
+                }
+            };
+            programs.push((program, loaded.load(object, program.name, kind).map_err(kernel(program.name))?));
+        }
+        Ok(Guard { loaded, programs, learn })
+    }
+
+    /// The programs that are used, and how many instructions the verifier looked at for each.
+    #[must_use]
+    pub fn programs(&self) -> Vec<(&'static str, u32)> {
+        let insns = |program: &OwnedFd| sys::verified_insns(program).unwrap_or(0);
+        self.programs.iter().map(|(program, fd)| (program.name, insns(fd))).collect()
+    }
+
+    /// Attaches the programs, tells them the mounts of the sandbox whose init process is `init`, and has them judge.
+    ///
+    /// # Errors
+    /// A mount cannot be looked at, or the kernel refuses.
+    pub fn arm(self, init: Pid, tables: &Tables, recorder: Recorder, totals: &Doubts) -> Result<Armed, LsmError> {
+        let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
+        let paths = mounts::tell(&self.loaded, &self.learn, init, tables)?;
+        let mut links = Vec::new();
+        for (program, fd) in &self.programs {
+            links.push(sys::attach(fd).map_err(kernel(program.name))?);
+        }
+        let reader = Reader::start(self.loaded.map(Map::Events), paths, recorder).map_err(system("read events"))?;
+        self.begin().map_err(kernel("begin"))?;
+        Ok(Armed { links, reader: Some(reader), loaded: self.loaded, doubts: Arc::clone(&totals.0) })
+    }
+
+    /// Sets the live data: nothing moves, the first generation, tasks are judged.
+    ///
+    /// A rename that was going on when its begin or its end got a program is counted by half: then nothing would be kept for
+    /// good. So the count is looked at again.
+    fn begin(&self) -> Result<(), KernelError> {
+        let mut content = [0; live_bytes()];
+        content[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
+        content[live::ARMED..][..8].copy_from_slice(&1u64.to_le_bytes());
+        for _ in 0..5 {
+            sys::update(self.loaded.data(Data::Live), &content)?;
+            std::thread::sleep(Duration::from_millis(1));
+            let now = sys::read_data(self.loaded.data(Data::Live), Data::Live)?;
+            if now[live::MOVING..][..4] == [0; 4] {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+const fn session_bytes() -> usize {
+    session::BYTES
+}
+
+const fn live_bytes() -> usize {
+    live::BYTES
+}
+
+/// The operations that are not plainly allowed everywhere for `class`.
+fn restricted(tables: &Tables, class: ClassId) -> Ops {
+    let live = 1..tables.states.len() as u32;
+    let rows = live.map(|state| <Tables as Rights>::row(tables, StateId(state), class));
+    let allowed = rows.fold(Ops::ALL.0, |all, Row { allowed, closer }| all & allowed.0 & !closer.0);
+    Ops(Ops::ALL.0 & !allowed)
+}
+
+/// Whether something may be appended to that may not be written.
+fn appends_only(tables: &Tables, class: ClassId) -> bool {
+    (1..tables.states.len() as u32).any(|state| {
+        let row = <Tables as Rights>::row(tables, StateId(state), class);
+        (row.allowed.contains(Op::Append) || row.closer.contains(Op::Append)) && !row.plainly_allows(Op::Write)
+    })
+}
+
+/// How often something was refused without a verdict, by reason.
+#[derive(Clone, Debug, Default)]
+pub struct Doubts(Arc<Mutex<[u64; Doubt::ALL.len()]>>);
+
+impl Doubts {
+    /// The counts, each with what people should read. The first is of events that were lost.
+    #[must_use]
+    pub fn told(&self) -> Vec<(u64, &'static str)> {
+        let counts = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = |doubt| match doubt {
+            Doubt::None => "records found no room in the kernel's buffer",
+            Doubt::Foreign => "requests were refused: of a file system or mount outside of the sandbox's tree",
+            Doubt::Deep => "requests were refused: deeper below their mount than 128 directories",
+            Doubt::Raced => "requests were refused: renamed while they were judged",
+            Doubt::Nowhere => "requests were refused: of something moved out of its mount",
+            Doubt::Room => "requests were refused: no memory to judge them with",
+        };
+        Doubt::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(|(doubt, n)| (n, text(doubt))).collect()
+    }
+}
+
+/// Attached programs. Dropping it detaches them: every task of the cgroup must be gone by then.
+#[derive(Debug)]
+pub struct Armed {
+    links: Vec<OwnedFd>,
+    reader: Option<Reader>,
+    loaded: Loaded,
+    doubts: Arc<Mutex<[u64; Doubt::ALL.len()]>>,
+}
+
+impl Drop for Armed {
+    fn drop(&mut self) {
+        self.links.clear();
+        if let Some(reader) = self.reader.take() {
+            reader.finish();
+        }
+        if let Ok(content) = sys::read_data(self.loaded.data(Data::Live), Data::Live) {
+            let mut counts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
+            for (count, bytes) in counts.iter_mut().zip(content[live::COUNTERS..].as_chunks().0) {
+                *count = u64::from_le_bytes(*bytes);
+            }
+        }
+    }
+}

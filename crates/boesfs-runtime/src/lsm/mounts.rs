@@ -1,0 +1,141 @@
+//! The mounts of a sandbox, as the programs know them: by address, each with the state of its root.
+//!
+//! They are fixed once the sandbox is set up: nothing in it can mount, and nothing outside reaches its namespace.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use boesfs_codegen::emit::layout::{Map, dir_bits, place, supers};
+use boesfs_codegen::emit::lsm::learned;
+use boesfs_codegen::tables::{StateId, Tables};
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::process::Pid;
+
+use super::{LsmError, system};
+use crate::kernel::program::Loaded;
+use crate::kernel::sys;
+use crate::sandbox::tree::unoctal;
+
+/// Directories that the sandbox makes anew: nothing is judged there.
+const MADE_ANEW: [&str; 3] = ["/proc", "/dev", "/sys"];
+
+/// File systems whose directories can be found to have moved without a rename on this machine: nothing is kept of them.
+const MOVED_ELSEWHERE: [&str; 12] =
+    ["9p", "afs", "ceph", "cifs", "coda", "fuse", "fuseblk", "gfs2", "nfs", "nfs4", "ocfs2", "smb3"];
+
+/// One line of mountinfo.
+struct Mounted {
+    id: u64,
+    path: PathBuf,
+    kind: String,
+}
+
+/// Addresses in the kernel of what a descriptor leads to.
+struct Learned {
+    mount: u64,
+    dentry: u64,
+    super_block: u64,
+    root: u64,
+}
+
+/// Tells the programs every mount of the sandbox of `init`. Gives the path of each, by its number less 1.
+pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables) -> Result<Vec<PathBuf>, LsmError> {
+    let process = format!("/proc/{}", init.as_raw_nonzero());
+    let text = fs::read(format!("{process}/mountinfo")).map_err(system("read the sandbox's mounts"))?;
+    let root = open(format!("{process}/root"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let root = root.map_err(io::Error::from).map_err(system("open the sandbox's root"))?;
+    let mut paths = Vec::new();
+    let mut shown: BTreeMap<u64, Vec<[u8; place::BYTES]>> = BTreeMap::new();
+    let insert = |map: Map, key: u64, value: &[u8]| {
+        let inserted = sys::insert(loaded.map(map), map, &key.to_le_bytes(), value);
+        inserted.map_err(|source| LsmError::Kernel { program: "mounts", source })
+    };
+    for mounted in text.split(|byte| *byte == b'\n').filter_map(parse) {
+        let below = mounted.path.strip_prefix("/").unwrap_or(&mounted.path);
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        // One that is covered by another cannot be reached by anyone.
+        let Ok(fd) = openat2(&root, below, flags, Mode::empty(), resolve) else { continue };
+        if mount_id(&fd).map_err(system("look at a mount"))? != Some(mounted.id) {
+            continue;
+        }
+        let found = ask(learn, fd.as_fd())?;
+        let judged = !MADE_ANEW.iter().any(|made| mounted.path.starts_with(made));
+        let state = state_of(tables, &mounted.path);
+        paths.push(mounted.path);
+        let number = paths.len() as u32;
+        let kind = mounted.kind.split('.').next().unwrap_or_default();
+        let kept = number < dir_bits::PLACES && !MOVED_ELSEWHERE.contains(&kind);
+        let mut value = [0; place::BYTES];
+        value[place::ROOT..][..8].copy_from_slice(&found.root.to_le_bytes());
+        for (at, word) in [
+            (place::STATE, state.0),
+            (place::NUMBER, number),
+            (place::JUDGED, u32::from(judged)),
+            (place::KEPT, u32::from(kept)),
+        ] {
+            value[at..][..4].copy_from_slice(&word.to_le_bytes());
+        }
+        insert(Map::Mounts, found.mount, &value)?;
+        shown.entry(found.super_block).or_default().push(value);
+    }
+    for (super_block, places) in shown {
+        let mut value = [0; supers::BYTES];
+        let unjudged = places.iter().all(|value| value[place::JUDGED] == 0);
+        // Where nothing is judged, it does not matter which.
+        let count = if unjudged { 1 } else { places.len() as u32 };
+        value[supers::COUNT..][..4].copy_from_slice(&count.to_le_bytes());
+        for (to, from) in value[supers::PLACES..].chunks_exact_mut(place::BYTES).zip(&places) {
+            to.copy_from_slice(from);
+        }
+        insert(Map::Supers, super_block, &value)?;
+    }
+    for handed in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        // A descriptor that is closed leads nowhere.
+        if rustix::fs::fstat(handed).is_ok() {
+            let found = ask(learn, handed)?;
+            insert(Map::Handed, found.dentry, &1u64.to_le_bytes())?;
+        }
+    }
+    Ok(paths)
+}
+
+fn ask(learn: &OwnedFd, fd: BorrowedFd<'_>) -> Result<Learned, LsmError> {
+    let mut context = [0; learned::BYTES];
+    context[learned::DESCRIPTOR..][..8].copy_from_slice(&(fd.as_raw_fd() as u64).to_le_bytes());
+    sys::test_run(learn, &mut context).map_err(|source| LsmError::Kernel { program: "mounts", source })?;
+    let word = |at: usize| u64::from_le_bytes(std::array::from_fn(|i| context[at + i]));
+    Ok(Learned {
+        mount: word(learned::MOUNT),
+        dentry: word(learned::DENTRY),
+        super_block: word(learned::SUPER),
+        root: word(learned::ROOT),
+    })
+}
+
+fn parse(line: &[u8]) -> Option<Mounted> {
+    // proc_pid_mountinfo(5): (1) id, ... (5) mount point, options, optional fields, "-", type, ...
+    let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
+    let id = std::str::from_utf8(fields.first()?).ok()?.parse().ok()?;
+    let dash = fields.iter().position(|field| *field == b"-")?;
+    let path = PathBuf::from(OsStr::from_bytes(&unoctal(fields.get(4)?)));
+    Some(Mounted { id, path, kind: String::from_utf8_lossy(fields.get(dash + 1)?).into_owned() })
+}
+
+/// The number of the mount that a descriptor leads to.
+fn mount_id(fd: &OwnedFd) -> io::Result<Option<u64>> {
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
+}
+
+/// The state of a path.
+fn state_of(tables: &Tables, path: &Path) -> StateId {
+    let names = path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+    names.fold(StateId::ROOT, |state, name| tables.step(state, name))
+}
