@@ -98,6 +98,7 @@ struct boesfs_sb {
 	bool fixed_class;
 	/* Tells the mounts of a sandbox apart in events. */
 	u32 tag;
+	struct rcu_head rcu;
 };
 
 struct boesfs_inode {

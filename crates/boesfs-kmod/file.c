@@ -138,6 +138,7 @@ static void boesfs_adopt(struct file *file, struct file *lower)
 	/* For what acts on pages by itself: sync_file_range, readahead. */
 	file->f_mapping = lower->f_mapping;
 	file->f_wb_err = filemap_sample_wb_err(lower->f_mapping);
+	i_size_write(file_inode(file), i_size_read(file_inode(lower)));
 }
 
 static int boesfs_open_lower(struct file *file, u32 generation)

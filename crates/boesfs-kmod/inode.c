@@ -208,6 +208,7 @@ int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct ksta
 	if (err)
 		return err;
 	boesfs_refresh(d_inode(dentry));
+	i_size_write(d_inode(dentry), stat->size);
 	stat->dev = dentry->d_sb->s_dev;
 	return 0;
 }

@@ -103,6 +103,7 @@ static void boesfs_publish(struct boesfs_policy *policy, struct boesfs_ops *ops)
 		if (!ops)
 			WRITE_ONCE(sbi->generation, 0);
 		rcu_assign_pointer(sbi->ops, ops);
+		/* After the members: who sees the generation may rely on what was asked of them. */
 		if (ops)
 			smp_store_release(&sbi->generation, (u32)ops->generation);
 	}
@@ -239,7 +240,7 @@ static int boesfs_ops_init_member(const struct btf_type *t, const struct btf_mem
 static int boesfs_ops_check_member(const struct btf_type *t, const struct btf_member *member,
 				   const struct bpf_prog *prog)
 {
-	/* Questions are asked under spin locks as well. */
+	/* A question is a few loads: there is nothing to wait for. */
 	return prog->sleepable ? -EINVAL : 0;
 }
 

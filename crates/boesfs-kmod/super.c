@@ -116,7 +116,8 @@ static void boesfs_free_sb(struct boesfs_sb *sbi)
 	if (sbi->cred)
 		put_cred(sbi->cred);
 	kfree(sbi->at);
-	kfree(sbi);
+	/* A walk under RCU may still compare generations. */
+	kfree_rcu(sbi, rcu);
 }
 
 static int boesfs_set_root(struct super_block *sb, const struct path *lower)
@@ -337,12 +338,6 @@ static int boesfs_show_options(struct seq_file *seq, struct dentry *root)
 	return 0;
 }
 
-static void boesfs_put_super(struct super_block *sb)
-{
-	boesfs_free_sb(boesfs_sb(sb));
-	sb->s_fs_info = NULL;
-}
-
 const struct super_operations boesfs_super_operations = {
 	.alloc_inode	= boesfs_alloc_inode,
 	.free_inode	= boesfs_free_inode,
@@ -351,15 +346,14 @@ const struct super_operations boesfs_super_operations = {
 	.statfs		= boesfs_statfs,
 	.sync_fs	= boesfs_sync_fs,
 	.show_options	= boesfs_show_options,
-	.put_super	= boesfs_put_super,
 };
 
 static void boesfs_kill_sb(struct super_block *sb)
 {
+	struct boesfs_sb *sbi = boesfs_sb(sb);
+
 	kill_anon_super(sb);
-	/* A mount that went wrong before it had a root. */
-	boesfs_free_sb(boesfs_sb(sb));
-	sb->s_fs_info = NULL;
+	boesfs_free_sb(sbi);
 }
 
 static struct file_system_type boesfs_type = {

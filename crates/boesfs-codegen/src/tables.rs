@@ -64,6 +64,11 @@ impl StateId {
 /// Flag in [`State::out`]: the state has literal edges.
 pub const HAS_LITERALS: u32 = 1 << 31;
 
+/// Bit of a row: no name right below the state is hidden, or recorded when it is found.
+pub const ROW_LISTED: u64 = 1 << 30;
+/// Bit of a row: every object below the state is hidden.
+pub const ROW_ABSENT: u64 = 1 << 31;
+
 /// The longest chain of conditional decisions for one (state, class, operation).
 pub const MAX_CHAIN: u32 = 32;
 

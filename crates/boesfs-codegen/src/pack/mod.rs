@@ -10,6 +10,7 @@ use crate::automaton::{Automaton, GlobEdges, Limits, TooBig, lower};
 use crate::manifest::Sizes;
 use crate::tables::{CauseRef, HAS_LITERALS, Packed, State, StateId, Tables};
 
+mod below;
 mod edges;
 mod subjects;
 
@@ -58,6 +59,7 @@ pub fn pack(automaton: &Automaton, policy: &Policy) -> Result<Packed, TooBig> {
         conditions: answers.conditions.len() as u32,
     };
     edges::place(automaton, &mut tables)?;
+    below::mark(automaton, &mut tables);
     subjects::pack(&policy.subjects, &automaton.exes, &mut tables);
     pad(&mut tables);
     Ok(Packed { tables, conditions: answers.conditions.clone(), sizes })

@@ -10,8 +10,8 @@ use boesfs_lang::policy::{Effect, Record};
 use boesfs_lang::subjects::ClassId;
 
 use super::{
-    CauseRef, Condition, Decision, HAS_LITERALS, HASH_DISPLACEMENT_SHIFT, IdClass, MAX_CHAIN, NOBODY, State, StateId,
-    Tables, hash, name_words, unpack_verdict,
+    CauseRef, Condition, Decision, HAS_LITERALS, HASH_DISPLACEMENT_SHIFT, IdClass, MAX_CHAIN, NOBODY, ROW_ABSENT,
+    ROW_LISTED, State, StateId, Tables, hash, name_words, unpack_verdict,
 };
 
 /// Which edge a [`Tables::step_by`] took.
@@ -121,7 +121,7 @@ impl Tables {
         if class.0 >= self.classes {
             return 0;
         }
-        at(&self.rows, self.state(state).row.wrapping_add(class.0))
+        at(&self.rows, self.state(state).row.wrapping_add(class.0)) & !(ROW_LISTED | ROW_ABSENT)
     }
 
     /// May a subject of `class` do `op` at an object in `state`? The cause of an allow that the row answers is left out.

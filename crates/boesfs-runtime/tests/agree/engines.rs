@@ -6,15 +6,28 @@
 use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::object::{build, read};
 use boesfs_codegen::pack::compile;
-use boesfs_codegen::tables::{NOBODY, Packed, StateId};
+use boesfs_codegen::tables::{NOBODY, Packed, ROW_ABSENT, StateId, unpack_verdict};
 use boesfs_lang::eval::{Cause, Verdict};
+use boesfs_lang::ops::{Op, Ops};
 use boesfs_lang::policy::{Effect, Policy, Record};
 use boesfs_lang::subjects::{ClassId, Subjects};
 use boesfs_runtime::checker::Checker;
 use boesfs_runtime::engine::{Engine, Kernel, Meaning, Question, Walker};
+use boesfs_runtime::fuse::Rights;
 use boesfs_runtime::kernel::{KernelChecker, Who};
 use boesfs_runtime::policy::LoadedPolicy;
 use boesfs_runtime::vm::{INPUT, Memory};
+
+/// What is said of a state, and of moving there from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) allowed: Ops,
+    pub(crate) closer: Ops,
+    pub(crate) conditional: Ops,
+    pub(crate) within: bool,
+    /// Where it is hidden: whether everything below is hidden.
+    pub(crate) absent: Option<bool>,
+}
 
 /// One policy in all its forms.
 pub(crate) struct Engines {
@@ -57,6 +70,59 @@ impl Engines {
             classes.push(("kernel", kernel.subject(who).expect("the kernel runs the program")));
         }
         classes
+    }
+
+    /// States and classes that there are.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.packed.sizes.states as usize, self.packed.tables.classes as usize)
+    }
+
+    /// The policy.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What a function of numbers gives, in the VM.
+    pub(crate) fn call(&self, name: &str, numbers: [u32; 4]) -> u64 {
+        let program = self.vm.program();
+        let entry = program.function(name).expect("every object has it");
+        let [a, b, c, d] = numbers.map(u64::from);
+        program.run(entry, [a, b, c, d, 0], &mut Memory::default()).expect("the VM runs it")
+    }
+
+    /// What the tables say of two states.
+    pub(crate) fn rights(&self, to: StateId, from: StateId, class: ClassId) -> Said {
+        let tables = &self.packed.tables;
+        let row = Rights::row(tables, to, class);
+        let conditional = Ops::ALL.iter().filter(|op| tables.conditional(to, class, *op));
+        Said {
+            allowed: row.allowed,
+            closer: row.closer,
+            conditional: conditional.fold(Ops::NONE, |ops, op| ops | op.into()),
+            within: Rights::within(tables, to, from, class),
+            absent: self.is_hidden(to, class).then(|| tables.hides_below(to, class)),
+        }
+    }
+
+    /// Whether objects of a state are hidden, whatever the arguments.
+    fn is_hidden(&self, state: StateId, class: ClassId) -> bool {
+        let mut chain = self.packed.tables.chain(state, class, Op::Stat);
+        chain.all(|decision| unpack_verdict(decision.verdict).effect == Effect::Hide)
+    }
+
+    /// The same by the functions.
+    pub(crate) fn rights_by_functions(&self, to: StateId, from: StateId, class: ClassId) -> Said {
+        let row = self.call("row", [to.0, class.0, 0, 0]);
+        let closer = Ops((row >> 32) as u32);
+        let asked = |op: &Op| self.call("conditional", [to.0, class.0, op.number(), 0]) == 1;
+        Said {
+            allowed: Ops(row as u32 & Ops::ALL.0),
+            closer,
+            // Asked only where a closer look is needed.
+            conditional: closer.iter().filter(asked).fold(Ops::NONE, |ops, op| ops | op.into()),
+            within: self.call("within", [to.0, from.0, class.0, 0]) == 1,
+            absent: self.is_hidden(to, class).then_some(row & ROW_ABSENT != 0),
+        }
     }
 
     /// The state of an executable's path.

@@ -4,4 +4,5 @@ mod case;
 mod conformance;
 mod engines;
 mod random;
+mod rights;
 mod subjects;

@@ -8,16 +8,12 @@ use boesfs_lang::ops::{COUNT, TABLE};
 use boesfs_lang::policy::Effect;
 
 use super::{NAME_BYTES, event, who};
-use crate::tables::{NOBODY, StateId, verdict_bits};
+use crate::tables::{NOBODY, ROW_ABSENT, ROW_LISTED, StateId, verdict_bits};
 
 /// The version of the interface. An object and a module of different versions refuse each other.
 pub const VERSION: u32 = 1;
 /// Bytes of a policy's name with its zero byte.
 pub const POLICY_NAME: usize = 64;
-/// Bit of a row: whatever is below a hidden directory is hidden too.
-pub const ROW_ABSENT: u32 = 1 << 31;
-/// Bit of a row: no name right below is hidden.
-pub const ROW_LISTED: u32 = 1 << 30;
 /// Bytes of an event whose path is short: what most take of the ring buffer.
 pub const EVENT_SHORT: usize = 256;
 /// Bytes of the longest event.
