@@ -109,7 +109,15 @@ pub(super) fn comm_of(proc: &OwnedFd, pid: u32) -> Vec<u8> {
 
 /// Whether the thread `pid` is executing a file right now. If that cannot be seen, it is not.
 pub(super) fn is_in_exec(proc: &OwnedFd, pid: u32) -> bool {
-    let text = read_proc(proc, pid, "syscall").unwrap_or_default();
+    let mut text = read_proc(proc, pid, "syscall").unwrap_or_default();
+    // On another processor, the thread may not have gone to sleep yet after it has sent the request that is being answered.
+    for _ in 0..1000 {
+        if !text.starts_with(b"running") {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_micros(100));
+        text = read_proc(proc, pid, "syscall").unwrap_or_default();
+    }
     let number = text.split(|byte| *byte == b' ').next().and_then(|word| std::str::from_utf8(word).ok());
     let execs = [libc::SYS_execve, libc::SYS_execveat];
     number.and_then(|word| word.parse().ok()).is_some_and(|number: libc::c_long| execs.contains(&number))
