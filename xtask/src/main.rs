@@ -44,6 +44,8 @@ enum Task {
     Suites(suites::Options),
     /// Run the tests that need other kernels than this one, in emulated machines.
     Vm(vm::Options),
+    /// Count the instructions that each hook and its peers add, in a guest whose clock counts them.
+    Icount(vm::icount::Options),
     /// Build the two binaries with optimisation and copy them to `PREFIX/bin`.
     Install(install::Options),
 }
@@ -58,6 +60,7 @@ fn main() -> Result<()> {
         Task::Bench(options) => bench::run(&options),
         Task::Suites(options) => suites::run(&options),
         Task::Vm(options) => vm::main(&options),
+        Task::Icount(options) => vm::icount::run(&options),
         Task::Install(options) => install::run(&options),
     }
 }

@@ -32,6 +32,13 @@ const TEST: &[(&str, &str)] = &[
     ("strace", "tests that watch system calls"),
     ("busybox-static", "a static program, and what the guests of the lab run"),
     ("qemu-system-x86", "the lab's machines: cargo xtask vm"),
+    ("kmod", "modinfo, which says what a module needs"),
+    ("e2fsprogs", "file systems for the guests"),
+    ("xfsprogs", "the same"),
+    ("btrfs-progs", "the same"),
+    ("mmdebstrap", "roots in which the kernel module is built: cargo xtask vm --module"),
+    ("rsync", "the same: copies the module's source there"),
+    ("tcc", "a compiler small enough for a guest, to build something there: cargo xtask icount"),
     ("debian-archive-keyring", "the same: checks the kernels it downloads"),
 ];
 
@@ -45,7 +52,7 @@ const BENCH: &[(&str, &str)] = &[
     ("bindfs", "a peer"),
     ("bubblewrap", "a peer"),
     ("crun", "a peer"),
-    ("apparmor", "apparmor_parser, a peer"),
+    ("apparmor", "apparmor_parser, a peer, also of cargo xtask icount"),
     ("stress-ng", "its file-system class"),
     ("dpkg-dev", "unpacks the sources of Debian packages, the workloads"),
     ("xz-utils", "the same"),

@@ -86,6 +86,14 @@ pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
+/// Where a program is: Debian's, if there are several.
+pub(crate) fn which(program: &str) -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = ["/usr/bin", "/usr/sbin"].map(PathBuf::from).into_iter().chain(std::env::split_paths(&path));
+    let mut files = places.map(|place| place.join(program));
+    files.find(|file| file.is_file()).with_context(|| format!("there is no `{program}`\nrun `cargo xtask setup`"))
+}
+
 /// Whether this process is root's.
 pub(crate) fn is_root() -> bool {
     output(&mut command("id", &["-u"])).is_ok_and(|uid| uid.trim() == "0")

@@ -3,10 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Result;
+use boesfs_runtime::hook::Hook;
 use clap::Args;
 
 use crate::shell::{self, cargo, command};
 use crate::tally::Tally;
+use crate::vm::{self, Kernel, Lower, Summary};
 use crate::{docs, fuzz, setup};
 
 /// Options of `cargo xtask test`.
@@ -15,6 +17,12 @@ pub(crate) struct Options {
     /// Install nothing: the machine has what is needed.
     #[arg(long)]
     no_setup: bool,
+    /// Run the lab on every kernel that it knows, not only on 6.12 and the newest.
+    #[arg(long)]
+    all_kernels: bool,
+    /// Leave out the lab: what needs other kernels than this machine's.
+    #[arg(long, conflicts_with = "all_kernels")]
+    no_vm: bool,
 }
 
 /// Runs every check and stops at the first that fails.
@@ -46,6 +54,29 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     fuzz::run(&fuzz::Options::smoke())?;
-    println!("\n{tally}; finished in {:.0}s", start.elapsed().as_secs_f64());
+    if options.no_vm {
+        println!("\n{tally}; without the lab, finished in {:.0}s", start.elapsed().as_secs_f64());
+        return Ok(());
+    }
+    let lab = lab(if options.all_kernels { &Kernel::ALL } else { &[Kernel::V6_12, Kernel::Newest] });
+    println!("\n{tally}");
+    for summary in lab? {
+        println!("{summary}");
+    }
+    println!("finished in {:.0}s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Every test of the lab on these kernels, with each hook of this build that the kernel can have.
+fn lab(kernels: &[Kernel]) -> Result<Vec<Summary>> {
+    let mut summaries = Vec::new();
+    for hook in Hook::ALL {
+        // The module is built for the kernels that it is written for.
+        let of_module = |kernel: &Kernel| [Kernel::V6_12, Kernel::Newest].contains(kernel);
+        let kernels: Vec<Kernel> = kernels.iter().copied().filter(|k| hook != Hook::Kmod || of_module(k)).collect();
+        let lower: &[Lower] = if hook == Hook::Kmod { &[Lower::Tmpfs, Lower::Ext4] } else { &[Lower::Tmpfs] };
+        let plan = vm::Plan { kernels: &kernels, hook: hook.name(), lower, only: &[], stress: None };
+        summaries.push(vm::run(&plan)?);
+    }
+    Ok(summaries)
 }

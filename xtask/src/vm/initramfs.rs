@@ -50,8 +50,10 @@ impl Archive {
     /// # Errors
     /// The entry cannot be written.
     pub(crate) fn symlink(&mut self, path: &str, to: &str) -> Result<()> {
+        if !self.present.insert(path.to_owned()) {
+            return Ok(());
+        }
         self.parent(path)?;
-        self.present.insert(path.to_owned());
         self.entry(newc::Builder::new(path).mode(0o120_777), to.as_bytes())
     }
 
@@ -91,14 +93,25 @@ impl Archive {
     /// # Errors
     /// Something in it cannot be read.
     pub(crate) fn copy_tree(&mut self, path: &str, from: &Path) -> Result<()> {
+        self.copy_tree_without(path, from, &[])
+    }
+
+    /// Likewise, but for what has one of the names `left`.
+    ///
+    /// # Errors
+    /// Something in it cannot be read.
+    pub(crate) fn copy_tree_without(&mut self, path: &str, from: &Path, left: &[&str]) -> Result<()> {
         self.directory(path)?;
         let entries = fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))?;
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
+            if left.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
             let below = format!("{path}/{}", entry.file_name().to_string_lossy());
             match entry.file_type()? {
-                kind if kind.is_dir() => self.copy_tree(&below, &entry.path())?,
+                kind if kind.is_dir() => self.copy_tree_without(&below, &entry.path(), left)?,
                 kind if kind.is_symlink() => {
                     self.symlink(&below, &fs::read_link(entry.path())?.to_string_lossy())?;
                 }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 
 use super::apt::Apt;
+use crate::shell::{self, command};
 
 /// A kernel that a person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +108,32 @@ impl Image {
     ///
     /// # Errors
     /// The package's directory cannot be read.
-    pub(crate) fn module(&self, name: &str) -> Result<Option<PathBuf>> {
+    fn module(&self, name: &str) -> Result<Option<PathBuf>> {
         find(&self.modules, &format!("{name}.ko"))
+    }
+
+    /// The files of the modules `names` and of those that they need, in the order of loading, without what is built in.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(crate) fn with_needed(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for name in names {
+            // Kernels name a module's file with either sign.
+            let file = match self.module(name)? {
+                None => self.module(&name.replace('_', "-"))?,
+                file => file,
+            };
+            let Some(file) = file else { continue };
+            let needed = shell::output(command("modinfo", &["-F", "depends"]).arg(&file))?;
+            let needed: Vec<&str> = needed.trim().split(',').filter(|name| !name.is_empty()).collect();
+            for file in self.with_needed(&needed)?.into_iter().chain([file]) {
+                if !files.contains(&file) {
+                    files.push(file);
+                }
+            }
+        }
+        Ok(files)
     }
 }
 

@@ -19,12 +19,27 @@ const QEMU: &str = "qemu-system-x86_64";
 /// Debian 12's own 7.2 is too old: with its `-cpu max` a guest's cmpxchg16b goes wrong.
 const OLDEST: u32 = 8;
 
+/// What kind of machine a guest runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// Two processors, every feature that QEMU emulates.
+    Usual,
+    /// One processor whose clock counts its instructions: the same run gives the same times, to the last digit.
+    Counting,
+}
+
 /// What a guest is made of.
 pub(crate) struct Guest<'a> {
+    /// What it runs on.
+    pub(crate) machine: Machine,
+    /// Files that are its disks, in order: `vda`, `vdb`, ...
+    pub(crate) disks: Vec<PathBuf>,
     /// The compressed kernel.
     pub(crate) kernel: &'a Path,
     /// The file with the archives.
     pub(crate) initramfs: PathBuf,
+    /// More words for the kernel's command line, which the guest reads.
+    pub(crate) words: String,
     /// What the guest is to do: `boesfs.mode` on the kernel's command line.
     pub(crate) mode: &'a str,
     /// Where the kernel's console goes.
@@ -52,10 +67,24 @@ fn version(banner: &str) -> Option<u32> {
 
 impl Guest<'_> {
     fn command(&self) -> Command {
-        let mut qemu = command(QEMU, &["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"]);
-        qemu.args(["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
+        let mut qemu = command(QEMU, &["-display", "none", "-monitor", "none", "-nic", "none", "-no-reboot"]);
         // An emulated machine is slow and unevenly so: no watchdog of the kernel's is to be trusted.
-        let line = format!("console=ttyS0 loglevel=5 panic=-1 nowatchdog boesfs.mode={}", self.mode);
+        let mut line = format!("console=ttyS0 loglevel=5 panic=-1 nowatchdog boesfs.mode={} {}", self.mode, self.words);
+        match self.machine {
+            Machine::Usual => {
+                qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1536"]);
+            }
+            Machine::Counting => {
+                // Not `-cpu max`: with its fast string operations, every byte that they move counts.
+                qemu.args(["-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", "2048"]);
+                qemu.args(["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
+                qemu.args(["-nodefaults", "-no-user-config"]);
+                line += " nokaslr norandmaps";
+            }
+        }
+        for disk in &self.disks {
+            qemu.arg("-drive").arg(format!("file={},format=raw,if=virtio", disk.display()));
+        }
         qemu.arg("-kernel").arg(self.kernel).arg("-initrd").arg(&self.initramfs).arg("-append").arg(line);
         qemu
     }

@@ -9,7 +9,7 @@ use super::initramfs::{self, Archive};
 use super::kernels::Image;
 use crate::shell::{self, cargo, command};
 
-/// Modules that the tests need, in the order of loading, where a kernel has not built them in.
+/// Modules that the tests need, where a kernel has not built them in.
 const MODULES: &[&str] = &["fuse"];
 
 /// The ordinary user of the guests is the first of those a policy's `1000..1999` would name.
@@ -22,22 +22,45 @@ fn scripts() -> PathBuf {
     shell::root().join("xtask/src/vm/guest")
 }
 
-/// The tests, in the order in which the guest runs them.
+/// What marks a test that runs under any hook; without it, and outside of a hook's own directory, a test runs with FUSE's, once.
+const ANY_HOOK: &str = "# any hook";
+
+/// The tests of a hook, in the order in which the guest runs them: `NAME`, or `HOOK/NAME` for those of one hook alone.
 ///
 /// # Errors
 /// The directory cannot be read, or is empty.
-pub(crate) fn tests() -> Result<Vec<String>> {
+pub(crate) fn tests(hook: &str) -> Result<Vec<String>> {
     let directory = scripts().join("tests");
     let mut names = Vec::new();
-    for entry in fs::read_dir(&directory).with_context(|| format!("cannot read {}", directory.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
+    for name in scripts_in(&directory)? {
+        let text = String::from_utf8_lossy(&read(&directory.join(format!("{name}.sh")))?).into_owned();
+        if hook == "fuse" || text.lines().any(|line| line == ANY_HOOK) {
+            names.push(name);
+        }
+    }
+    let own = directory.join(hook);
+    if own.exists() {
+        names.extend(scripts_in(&own)?.iter().map(|name| format!("{hook}/{name}")));
+    }
+    if names.is_empty() {
+        bail!("there are no tests in {}", directory.display());
+    }
+    Ok(names)
+}
+
+/// The names of the scripts in a directory, sorted.
+fn scripts_in(directory: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            continue;
+        }
+        let name = entry.file_name().to_string_lossy().into_owned();
         let Some(test) = name.strip_suffix(".sh").filter(|test| !test.contains(char::is_whitespace)) else {
             bail!("{} is not a test: NAME.sh is", directory.join(&name).display());
         };
         names.push(test.to_owned());
-    }
-    if names.is_empty() {
-        bail!("there are no tests in {}", directory.display());
     }
     names.sort();
     Ok(names)
@@ -51,11 +74,15 @@ struct Programs {
     tests: Vec<PathBuf>,
 }
 
-/// The tests of the crates that ask the kernel: in a guest, that is the guest's.
-const TESTS: [&str; 2] = ["kernel", "agree"];
+/// The tests of the crates that ask the kernel, or run sandboxes: in a guest, that is the guest's.
+const TESTS: [&str; 4] = ["kernel", "agree", "real", "e2e"];
 
 /// What those tests read. They know it by its path on this machine, so it stands there in the guest too.
-const READ_BY_TESTS: [&str; 2] = ["examples", "tests/conformance"];
+const READ_BY_TESTS: [&str; 4] = ["examples", "tests/conformance", "tests/real", "tests/bypass"];
+
+/// Programs of this machine's that the bypass programs use, where busybox has others by the same names.
+const TOOLS: [&str; 13] =
+    ["timeout", "setpriv", "unshare", "sleep", "cat", "echo", "env", "pkill", "id", "dash", "git", "rm", "true"];
 
 impl Programs {
     fn build() -> Result<Self> {
@@ -72,6 +99,61 @@ impl Programs {
     }
 }
 
+/// The program that makes real system calls, without libraries.
+fn actor() -> Result<PathBuf> {
+    let (source, built) = (shell::root().join("tests/real"), shell::target().join("vm/actor"));
+    let flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static", "-s", "-o"];
+    let sources = ["actor.c", "data.c", "name.c", "meta.c"].map(|file| source.join(file));
+    shell::run(command("gcc", &flags).arg(&built).args(sources))?;
+    Ok(built)
+}
+
+/// The program that moves trees about.
+fn stress() -> Result<PathBuf> {
+    let built = shell::target().join("vm/stress");
+    let flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static", "-s", "-o"];
+    shell::run(command("gcc", &flags).arg(&built).arg(scripts().join("stress.c")))?;
+    Ok(built)
+}
+
+/// The bypass programs in C, without libraries.
+fn bypass(archive: &mut Archive) -> Result<()> {
+    let place = shell::target().join("vm/bypass");
+    fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    let flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-static", "-s", "-o"];
+    for entry in fs::read_dir(shell::root().join("tests/bypass"))? {
+        let source = entry?.path();
+        if source.extension().is_some_and(|extension| extension == "c") {
+            let built = place.join(source.file_stem().unwrap_or_default());
+            shell::run(command("gcc", &flags).arg(&built).arg(&source))?;
+            archive.copy(&format!("lab/bypass/{}", file_name(&built)), &built)?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian's python, without what no bypass program imports.
+fn python(archive: &mut Archive) -> Result<()> {
+    let program =
+        fs::canonicalize("/usr/bin/python3").context("Debian's python3 is missing: run `cargo xtask setup`")?;
+    archive.program(&format!("usr/bin/{}", file_name(&program)), &program)?;
+    archive.symlink("usr/bin/python3", &file_name(&program))?;
+    let library = Path::new("/usr/lib").join(file_name(&program));
+    let left = [
+        "__pycache__",
+        "test",
+        "idlelib",
+        "tkinter",
+        "lib2to3",
+        "ensurepip",
+        "distutils",
+        "pydoc_data",
+        "unittest",
+        "asyncio",
+    ];
+    archive.copy_tree_without(&library.to_string_lossy()[1..], &library, &left)
+}
+
 /// The program of the test `name`, if this line of cargo's says where it is.
 fn executable(line: &str, name: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -80,13 +162,11 @@ fn executable(line: &str, name: &str) -> Option<PathBuf> {
     is.then(|| message["executable"].as_str().map(PathBuf::from)).flatten()
 }
 
-/// The archive that all guests share. `script` is for the mode `command`.
+/// What every guest has: busybox, for names that are not taken yet; users; the scripts that start it.
 ///
 /// # Errors
-/// Something of it cannot be built or read.
-pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
-    let programs = Programs::build()?;
-    let mut archive = Archive::with_merged_directories()?;
+/// Something of it cannot be read.
+pub(crate) fn system(archive: &mut Archive) -> Result<()> {
     for directory in ["proc", "dev", "root", "home"] {
         archive.directory(directory)?;
     }
@@ -97,25 +177,50 @@ pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
     for applet in applets.iter().filter(|applet| *applet != "busybox") {
         archive.symlink(&format!("usr/bin/{applet}"), "busybox")?;
     }
+    archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
+    archive.file("etc/group", 0o644, GROUP.as_bytes())?;
+    archive.file("etc/shadow", 0o640, b"root:*:19000:0:99999:7:::\n")?;
+    for (path, from) in [("init", "init"), ("lab/run", "run"), ("lab/lib.sh", "lib.sh")] {
+        let text = read(&scripts().join(from))?;
+        archive.file(path, 0o755, &text)?;
+    }
+    Ok(())
+}
+
+/// The archive that all guests of the tests share. `script` is for the mode `command`.
+///
+/// # Errors
+/// Something of it cannot be built or read.
+pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
+    let programs = Programs::build()?;
+    let mut archive = Archive::with_merged_directories()?;
+    for tool in TOOLS {
+        archive.program(&format!("usr/bin/{tool}"), &shell::which(tool)?)?;
+    }
+    // What git puts into a new repository.
+    archive.copy_tree("usr/share/git-core/templates", Path::new("/usr/share/git-core/templates"))?;
+    // Busybox is a shell only where it is called one.
+    archive.symlink("usr/bin/sh", "dash")?;
+    python(&mut archive)?;
+    system(&mut archive)?;
     for path in &programs.commands {
         archive.program(&format!("usr/bin/{}", file_name(path)), path)?;
     }
     for (name, path) in TESTS.iter().zip(&programs.tests) {
         archive.program(&format!("lab/bin/{name}"), path)?;
     }
+    archive.copy("lab/bin/actor", &actor()?)?;
+    archive.copy("lab/bin/stress", &stress()?)?;
+    bypass(&mut archive)?;
     let root = shell::root();
     let here = root.to_string_lossy().trim_start_matches('/').to_owned();
-    archive.directory(&format!("{here}/crates/boesfs-runtime"))?;
+    for tested in ["boesfs-runtime", "boesfs-cli"] {
+        archive.directory(&format!("{here}/crates/{tested}"))?;
+    }
     for below in READ_BY_TESTS {
         archive.copy_tree(&format!("{here}/{below}"), &root.join(below))?;
     }
     archive.symlink("lab/source", &root.to_string_lossy())?;
-    archive.file("etc/passwd", 0o644, PASSWD.as_bytes())?;
-    archive.file("etc/group", 0o644, GROUP.as_bytes())?;
-    for (path, from) in [("init", "init"), ("lab/run", "run"), ("lab/lib.sh", "lib.sh")] {
-        let text = read(&scripts().join(from))?;
-        archive.file(path, 0o755, &text)?;
-    }
     archive.copy_tree("lab/tests", &scripts().join("tests"))?;
     if let Some(script) = script {
         archive.file("lab/command", 0o755, script.as_bytes())?;
@@ -123,17 +228,27 @@ pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
     archive.finish()
 }
 
-/// The archive with what belongs to one kernel.
+/// The archive with what belongs to one kernel: those of the modules `more`, besides FUSE, that it has not built in, and what
+/// they need.
 ///
 /// # Errors
 /// A module cannot be read.
-pub(crate) fn modules(image: &Image) -> Result<Vec<u8>> {
+pub(crate) fn modules(image: &Image, more: &[&str]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for (index, name) in MODULES.iter().enumerate() {
-        if let Some(path) = image.module(name)? {
-            archive.file(&format!("lab/modules/{index}-{name}.ko"), 0o644, &read(&path)?)?;
-        }
+    let names: Vec<&str> = MODULES.iter().chain(more).copied().collect();
+    for (index, path) in image.with_needed(&names)?.iter().enumerate() {
+        archive.file(&format!("lab/modules/{index:02}-{}", file_name(path)), 0o644, &read(path)?)?;
     }
+    archive.finish()
+}
+
+/// The archive with the project's own module, which is loaded last.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn module(file: &Path) -> Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    archive.file("lab/modules/99-boesfs.ko", 0o644, &read(file)?)?;
     archive.finish()
 }
 

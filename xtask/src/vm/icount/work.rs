@@ -1,0 +1,180 @@
+//! What goes into a counting guest: the programs, the policies, what the jobs work on, and the script of one contestant.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::contestant::{Contestant, Jobs};
+use crate::shell::{self, cargo, command};
+use crate::vm::initramfs::Archive;
+use crate::vm::suite;
+
+/// The jobs, in order.
+const JOBS: &str = "untar tar find grep build git-status";
+
+/// Rules of the policies.
+const RULES: [u32; 3] = [10, 1_000, 100_000];
+
+fn here(file: &str) -> PathBuf {
+    shell::root().join("xtask/src/vm/icount").join(file)
+}
+
+/// The archive that all contestants share.
+///
+/// # Errors
+/// Something of it cannot be built or read.
+pub(crate) fn archive() -> Result<Vec<u8>> {
+    let packages = ["--release", "--locked", "-p", "boesfs-cli", "-p", "xtask", "--bins"];
+    shell::run(command(&cargo(), &["build"]).args(packages))?;
+    let scratch = shell::target().join("vm/icount");
+    fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+    let bench = scratch.join("bench");
+    let flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static", "-o"];
+    shell::run(command("gcc", &flags).arg(&bench).arg(here("bench.c")))?;
+
+    let mut archive = Archive::with_merged_directories()?;
+    suite::system(&mut archive)?;
+    let release = |name: &str| shell::target().join("release").join(name);
+    archive.program("usr/bin/boesfs", &release("boesfs"))?;
+    archive.program("lab/bin/landlock-run", &release("landlock-run"))?;
+    archive.program("lab/bin/bench", &bench)?;
+    for program in ["apparmor_parser", "make", "tcc", "git"] {
+        let path = shell::which(program)?;
+        archive.program(&format!("usr/bin/{program}"), &path)?;
+    }
+    archive.copy("lab/contestants.sh", &here("contestants.sh"))?;
+    archive.copy("lab/jobs.sh", &here("jobs.sh"))?;
+    let mut policies: Vec<(String, String)> = RULES.iter().map(|rules| (rules.to_string(), policy(*rules))).collect();
+    policies.push(("all".to_owned(), "policy all;\ndefault allow;\nallow all on \"/b/\";\n".to_owned()));
+    policies.push(("agent".to_owned(), agent()?));
+    for (name, text) in policies {
+        let (source, object) = (scratch.join(format!("{name}.bfs")), scratch.join(format!("{name}.o")));
+        write(&source, text.as_bytes())?;
+        shell::run(command(&release("boesfsc").to_string_lossy(), &["compile", "-o"]).arg(&object).arg(&source))?;
+        archive.copy(&format!("lab/policies/{name}.o"), &object)?;
+    }
+    materials(&mut archive, &scratch)?;
+    archive.finish()
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Leave to work in the places of the bench, two patterns that go for every directory there, and rules for other places.
+fn policy(rules: u32) -> String {
+    let mut text = "policy bench;\ndefault deny;\n\
+        allow view, exec on \"/usr/\", \"/lab/\", \"/lib*/\", \"/bin/\", \"/etc/\", \"/root/\";\n\
+        allow view on \"/\" except \"/**\";\nallow stat on \"/*\";\n\
+        allow all on \"/b/\";\n\
+        deny edit on \"/b/**/.git/hooks/\";\ndeny read, write on \"/b/**/*.pem\";\n"
+        .to_owned();
+    for rule in 0..rules - 6 {
+        let _ = writeln!(text, "allow read on \"/more/d{}/e{}/\";", rule / 100, rule % 100);
+    }
+    text
+}
+
+/// The agent example, at the place of the bench, with leave to run its programs.
+fn agent() -> Result<String> {
+    let file = shell::root().join("examples/agent/agent.bfs");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut at = String::new();
+    for line in text.lines() {
+        let name = line.strip_prefix("let ").and_then(|rest| rest.split('=').next());
+        match name.map(str::trim) {
+            Some("repo") => at.push_str("let repo = \"/b\";"),
+            Some("home") => at.push_str("let home = \"/root\";"),
+            _ => at.push_str(line),
+        }
+        at.push('\n');
+    }
+    Ok(at + "allow view, exec on \"/lab/\";\n")
+}
+
+/// What the jobs work on: a tree of 300 files, the same as a tar archive, and sources to be built. Numbers make all of it, so
+/// that it stays the same.
+fn materials(archive: &mut Archive, scratch: &Path) -> Result<()> {
+    let tree = scratch.join("material");
+    if tree.exists() {
+        fs::remove_dir_all(&tree)?;
+    }
+    let mut state = 1_u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u32
+    };
+    for directory in 0..30 {
+        for file in 0..10 {
+            let path = tree.join(format!("tree/part{}/unit{directory}/file{file}.txt", directory % 6));
+            fs::create_dir_all(path.parent().context("below the tree")?)?;
+            let words = 200 + next() % 2000;
+            let text: String = (0..words).map(|_| format!("{:x} ", next() % 9973)).collect();
+            write(&path, text.as_bytes())?;
+        }
+    }
+    let build = tree.join("build");
+    fs::create_dir_all(&build)?;
+    let mut objects = String::new();
+    for unit in 0..12 {
+        let mut text = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n".to_owned();
+        for function in 0..20 {
+            let _ = writeln!(
+                text,
+                "int f{unit}_{function}(int n) {{ int s = {function}; for (int i = 0; i < n; i++) s = s * 31 + i % {}; return s; }}",
+                unit + 2
+            );
+        }
+        write(&build.join(format!("unit{unit}.c")), text.as_bytes())?;
+        let _ = write!(objects, " unit{unit}.o");
+    }
+    let makefile = format!("all:{objects}\n\ttcc -r -o all.o{objects}\n%.o: %.c\n\ttcc -c -o $@ $<\n");
+    write(&build.join("Makefile"), makefile.as_bytes())?;
+    let tar = scratch.join("tree.tar");
+    let same = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=ustar"];
+    shell::run(command("tar", &same).arg("-cf").arg(&tar).arg("-C").arg(&tree).arg("tree"))?;
+    archive.copy("lab/tree.tar", &tar)?;
+    archive.copy_tree("lab/material", &tree)?;
+    // The headers that tcc reads for these sources.
+    let built = scratch.join("unit.o");
+    let read = shell::output(command("tcc", &["-vv", "-c", "-o"]).arg(&built).arg(build.join("unit0.c")))?;
+    for header in read.split_whitespace().filter(|word| word.starts_with("/usr/") && word.ends_with(".h")) {
+        archive.copy(header.trim_start_matches('/'), Path::new(header))?;
+    }
+    for place in ["usr/lib/x86_64-linux-gnu/tcc", "usr/lib/tcc"] {
+        let from = Path::new("/").join(place);
+        if from.exists() {
+            archive.copy_tree(place, &from)?;
+        }
+    }
+    Ok(())
+}
+
+/// The archive with the script of one contestant.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn script(contestant: &Contestant) -> Result<Vec<u8>> {
+    let Contestant { under, place, refused_by, jobs, .. } = contestant;
+    let jobs = if *jobs == Jobs::Done { JOBS } else { "" };
+    let text = format!(
+        "set -eu\nexport HOME=/root PATH=/usr/bin\n\
+        . /lab/contestants.sh\n\
+        /lab/bin/bench make /b\n\
+        cp -r /lab/material/tree /lab/material/build /b/\n\
+        cd /b/tree && git init -q && git add . && git status --short >/dev/null\n\
+        cd /b/build && make -s all && rm -f *.o\n\
+        cd /\n\
+        echo 'by native'\n\
+        /lab/bin/bench ops /b permissions\n\
+        [ -z '{jobs}' ] || JOBS_DIR=/b /lab/bin/bench jobs /lab/jobs.sh {jobs}\n\
+        echo 'by contestant'\n\
+        {under} /lab/bin/bench ops {place} {refused_by}\n\
+        [ -z '{jobs}' ] || JOBS_DIR={place} {under} /lab/bin/bench jobs /lab/jobs.sh {jobs}\n"
+    );
+    let mut archive = Archive::default();
+    archive.file("lab/command", 0o755, text.as_bytes())?;
+    archive.finish()
+}
