@@ -164,6 +164,38 @@ fn explanations() {
 }
 
 #[test]
+fn objects_explain_themselves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let object = dir.path().join("notes.o");
+    let object = object.to_str().expect("a path");
+    good(&["compile", "notes.bfs", "-o", object]);
+    // What it says is what the source says, but for the rules that compete.
+    for (who, op, size, path) in [
+        ("writer", "write", "0", "/srv/notes/.git/hooks/x"),
+        ("writer", "write", "2000000", "/srv/notes/quota"),
+        ("user:1000", "read", "0", "/home/bob/.ssh/id_rsa"),
+        ("auditor", "mkdir", "0", "/tmp/x"),
+    ] {
+        let size = format!("size={size}");
+        let explain = |policy| good(&["explain", policy, "--as", who, "--op", op, "--arg", &size, path]);
+        let (source, own) = (explain("notes.bfs"), explain(object));
+        let (first, last) =
+            (|text: &str| text.lines().next().map(str::to_owned), |text: &str| text.lines().last().map(str::to_owned));
+        assert_eq!((first(&own), last(&own)), (first(&source), last(&source)));
+        assert!(
+            own.lines()
+                .filter(|line| line.contains("=>"))
+                .all(|line| source.contains(line.split("  ").last().expect("a rule"))),
+            "{own}"
+        );
+    }
+    let stats = good(&["stats", object]);
+    let source = good(&["stats", "notes.bfs"]);
+    assert!(stats.lines().all(|line| source.lines().any(|other| other == line)), "{stats}{source}");
+    assert_eq!(status(&["explain", object, "-D", "a=b", "--op", "read", "/x"]), Some(4));
+}
+
+#[test]
 fn explanations_of_everything_agree_with_the_automaton() {
     // The command fails where they do not.
     for op in ["read", "write", "chmod", "exec", "list"] {

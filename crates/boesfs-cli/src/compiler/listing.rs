@@ -7,7 +7,7 @@ use boesfs_lang::ops::Ops;
 use boesfs_lang::pattern::{Component, Extent, GlobPart, Pattern};
 use boesfs_lang::policy::{Policy, Record, Rule};
 use boesfs_lang::source::Span;
-use boesfs_lang::subjects::{Class, RoleId};
+use boesfs_lang::subjects::{Class, RoleId, Subjects};
 
 /// Bytes as they are written in a policy, without quotes.
 pub(super) fn bytes(bytes: &[u8]) -> String {
@@ -39,11 +39,11 @@ pub(super) fn ops(ops: Ops) -> String {
 }
 
 /// A set of roles by name.
-pub(super) fn roles(policy: &Policy, roles: &[RoleId]) -> String {
+pub(super) fn roles(subjects: &Subjects, roles: &[RoleId]) -> String {
     if roles.is_empty() {
         return "no role".into();
     }
-    roles.iter().map(|role| policy.subjects.roles[role.0 as usize].name.as_str()).collect::<Vec<_>>().join(" ")
+    roles.iter().map(|role| subjects.roles[role.0 as usize].name.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 /// A checked policy: everything resolved.
@@ -51,24 +51,30 @@ pub(super) fn policy(policy: &Policy) -> String {
     let default = format!("{:?}", policy.default).to_lowercase();
     let mut out = format!("policy {}, default {default}\n", policy.name);
     for role in &policy.subjects.roles {
-        let _ = writeln!(out, "role {}: {}", role.name, roles(policy, &role.closure));
+        let _ = writeln!(out, "role {}: {}", role.name, roles(&policy.subjects, &role.closure));
     }
     for (word, assignments) in [("user", &policy.subjects.users), ("group", &policy.subjects.groups)] {
         for given in assignments {
             let name = given.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
             let range = given.subject;
-            let _ = writeln!(out, "{word} {}..{}{name}: {}", range.first, range.last, roles(policy, &given.roles));
+            let _ = writeln!(
+                out,
+                "{word} {}..{}{name}: {}",
+                range.first,
+                range.last,
+                roles(&policy.subjects, &given.roles)
+            );
         }
     }
     for given in &policy.subjects.exes {
         let path: String = given.subject.iter().map(|name| format!("/{}", bytes(name))).collect();
-        let _ = writeln!(out, "exe {path}: {}", roles(policy, &given.roles));
+        let _ = writeln!(out, "exe {path}: {}", roles(&policy.subjects, &given.roles));
     }
     for apart in &policy.subjects.separations {
-        let _ = writeln!(out, "separate {}", roles(policy, apart));
+        let _ = writeln!(out, "separate {}", roles(&policy.subjects, apart));
     }
     for (number, Class { roles: active }) in policy.subjects.classes.iter().enumerate() {
-        let _ = writeln!(out, "class {number}: {}", roles(policy, active));
+        let _ = writeln!(out, "class {number}: {}", roles(&policy.subjects, active));
     }
     for (number, rule) in policy.rules.iter().enumerate() {
         self::rule(policy, number, rule, &mut out);
@@ -82,7 +88,7 @@ fn rule(policy: &Policy, number: usize, rule: &Rule, out: &mut String) {
         Record::Refusals => "",
         Record::Quiet => "quiet ",
     };
-    let role = rule.role.map(|role| format!(" for {}", roles(policy, &[role]))).unwrap_or_default();
+    let role = rule.role.map(|role| format!(" for {}", roles(&policy.subjects, &[role]))).unwrap_or_default();
     let _ = writeln!(
         out,
         "rule {number} at {}: {record}{}{role}\n    operations {}",

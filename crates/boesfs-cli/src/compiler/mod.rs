@@ -13,6 +13,7 @@ use boesfs_lang::check::{self, Checked, Rejected};
 use boesfs_lang::diag::{Diagnostic, json};
 use boesfs_lang::policy::Policy;
 use boesfs_lang::source::SourceMap;
+use boesfs_runtime::policy::LoadedPolicy;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::load::{self, LoadError, Setting};
@@ -64,7 +65,7 @@ pub struct Options {
     /// Take the numbers of user and group names from this machine.
     #[arg(long)]
     pub system_users: bool,
-    /// Raise or lower limits: states, edges, glob-states, chain, conditions, classes, cells.
+    /// Raise or lower limits: states, edges, glob-states, glob-places, chain, conditions, classes, cells.
     #[arg(long, value_name = "NAME=NUMBER,..", value_delimiter = ',')]
     pub limits: Vec<Limit>,
 }
@@ -142,6 +143,29 @@ fn show(sources: &SourceMap, diagnostics: &[Diagnostic], format: Format) -> io::
 }
 
 impl Source {
+    /// Whether it is an object, not a source.
+    fn is_object(&self) -> Result<bool, Failure> {
+        let mut start = [0; load::ELF.len()];
+        let mut file = match self.policy.as_os_str() == "-" {
+            true => return Ok(false),
+            false => match std::fs::File::open(&self.policy) {
+                Ok(file) => file,
+                // To be told by whoever reads it.
+                Err(_) => return Ok(false),
+            },
+        };
+        Ok(io::Read::read_exact(&mut file, &mut start).is_ok() && start == *load::ELF)
+    }
+
+    /// Reads the object.
+    fn object(&self) -> Result<LoadedPolicy, Failure> {
+        let names = Mapping::new(None, false)?;
+        let defines: Vec<check::Define> = self.options.define.iter().map(|define| define.0.clone()).collect();
+        let setting = Setting { names: &names, defines: &defines, limits: check::Limits::default() };
+        let object = load::object(&self.policy, &setting)?;
+        Ok(LoadedPolicy::new(object).map_err(anyhow::Error::from)?)
+    }
+
     /// Reads and checks the policy.
     fn check(&self, progress: &Progress) -> Result<Checked, Failure> {
         progress.stage("checking");

@@ -1,4 +1,4 @@
-//! `explain`: why a request gets its answer.
+//! `explain`: why a request gets its answer, of a source, or of an object ([`object`]).
 //!
 //! The competing rules and their ranks are those of `eval` itself, the walk is that of the tables a hook uses, and
 //! the two must agree: this command has no logic of its own that could tell another story.
@@ -9,13 +9,15 @@ use std::str::FromStr;
 
 use anyhow::anyhow;
 use boesfs_codegen::tables::walk::{Taken, holds_in};
-use boesfs_codegen::tables::{Packed, StateId};
+use boesfs_codegen::tables::{StateId, Tables};
 use boesfs_lang::check::Names;
 use boesfs_lang::cond::Args;
 use boesfs_lang::eval::{self, Candidate, Cause, Request, Verdict};
 use boesfs_lang::ops::Op;
 use boesfs_lang::policy::{Effect, Policy, RuleId};
-use boesfs_lang::subjects::RoleId;
+use boesfs_lang::subjects::{RoleId, Subjects};
+
+mod object;
 
 use super::names::Mapping;
 use super::progress::Progress;
@@ -60,7 +62,7 @@ fn operation(text: &str) -> Result<Op, String> {
 /// Options of `explain`.
 #[derive(clap::Args, Debug)]
 pub struct Explain {
-    /// The policy.
+    /// The policy, or an object: that one tells what decides, not what competes.
     #[command(flatten)]
     source: Source,
     /// Who asks: ROLE, role:ROLE, user:NAME, user:1000, group:NAME, exe:/PATH; may be given several times.
@@ -81,28 +83,28 @@ pub struct Explain {
 /// # Errors
 /// See [`Failure`].
 pub fn explain(options: &Explain) -> Result<(), Failure> {
+    let path = components(&options.path).map_err(Failure::Usage)?;
+    let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
+    let args = options.args.iter().fold(Args::default(), |args, given| args.with(given.arg, given.value));
+    if options.source.is_object()? {
+        return object::explain(options, &path, &args);
+    }
     let progress = Progress::start();
     let policy = options.source.check(&progress)?.policy;
     let packed = options.source.tables(&policy, &progress)?;
     drop(progress);
-    let path = components(&options.path).map_err(Failure::Usage)?;
-    let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
-    let names = Mapping::new(options.source.options.users.as_deref(), options.source.options.system_users)?;
-    let roles = active_roles(&policy, &names, &options.who).map_err(Failure::Usage)?;
-    let args = options.args.iter().fold(Args::default(), |args, given| args.with(given.arg, given.value));
+    let roles = active_roles(&policy.subjects, options)?;
     let request = Request { op: options.op, path: &path, roles: &roles, args };
 
-    let mut out = format!("{} on {} as {}\n\n", options.op, shown_path(&path), listing::roles(&policy, &roles));
-    let state = walk(&packed, &path, &mut out);
+    let mut out = title(options.op, &path, &policy.subjects, &roles);
+    let state = walk(&packed.tables, &path, &mut out);
     let Some(class) = policy.subjects.class_of(&roles) else {
-        out.push_str(
-            "\nthese roles can never be active together (separate, or by no assignment): refused everything\n",
-        );
+        out.push_str(NEVER_TOGETHER);
         return Ok(output::print(&out)?);
     };
     let verdict = eval::eval(&policy, &request);
     rules(&policy, &request, &verdict, &mut out);
-    conclusion(&policy, &verdict, &mut out);
+    conclusion(&verdict, |id| listing::place(&policy, policy.rule(id).span), &mut out);
 
     let decided = packed.tables.decide(state, class, options.op, holds_in(&packed.conditions, &args));
     if decided != verdict {
@@ -114,13 +116,26 @@ pub fn explain(options: &Explain) -> Result<(), Failure> {
     Ok(output::print(&out)?)
 }
 
+/// What is told of a subject that there cannot be.
+const NEVER_TOGETHER: &str =
+    "\nthese roles can never be active together (separate, or by no assignment): refused everything\n";
+
+/// The request, on a line.
+fn title(op: Op, path: &[&[u8]], subjects: &Subjects, roles: &[RoleId]) -> String {
+    format!("{op} on {} as {}\n\n", shown_path(path), listing::roles(subjects, roles))
+}
+
 fn shown_path(path: &[&[u8]]) -> String {
     if path.is_empty() { "/".into() } else { path.iter().map(|name| format!("/{}", listing::bytes(name))).collect() }
 }
 
 /// The roles that are active in the subject, flattened.
-fn active_roles(policy: &Policy, names: &Mapping, who: &[Who]) -> Result<Vec<RoleId>, String> {
-    let subjects = &policy.subjects;
+fn active_roles(subjects: &Subjects, options: &Explain) -> Result<Vec<RoleId>, Failure> {
+    let names = Mapping::new(options.source.options.users.as_deref(), options.source.options.system_users)?;
+    roles_of(subjects, &names, &options.who).map_err(Failure::Usage)
+}
+
+fn roles_of(subjects: &Subjects, names: &Mapping, who: &[Who]) -> Result<Vec<RoleId>, String> {
     let mut all: Vec<RoleId> = Vec::new();
     for who in who {
         all.extend(match who {
@@ -153,15 +168,15 @@ fn active_roles(policy: &Policy, names: &Mapping, who: &[Who]) -> Result<Vec<Rol
 }
 
 /// The walk through the automaton, component by component.
-fn walk(packed: &Packed, path: &[&[u8]], out: &mut String) -> StateId {
+fn walk(tables: &Tables, path: &[&[u8]], out: &mut String) -> StateId {
     let width = path.iter().map(|name| listing::bytes(name).chars().count()).max().unwrap_or(0).clamp(1, 40);
     let mut state = StateId::ROOT;
     // Writing to a string cannot fail.
     let _ = writeln!(out, "  {:width$}  state {}", "/", state.0);
     for name in path {
-        let (next, taken) = packed.tables.step_by(state, name);
+        let (next, taken) = tables.step_by(state, name);
         let how = match taken {
-            _ if packed.tables.state(next).out == 0 && next == state => "everything below is alike",
+            _ if tables.state(next).out == 0 && next == state => "everything below is alike",
             Taken::Literal => "named by a pattern",
             Taken::Glob => "matches a wildcard",
             Taken::Default | Taken::Stay => "named by no pattern here",
@@ -207,9 +222,10 @@ fn rule_line(policy: &Policy, id: RuleId) -> String {
     format!("{:<5} {}  {}", rule.effect.name(), listing::place(policy, rule.span), listing::one_line(policy, rule.span))
 }
 
-fn conclusion(policy: &Policy, verdict: &Verdict, out: &mut String) {
+/// The answer; `place` tells where a rule is.
+fn conclusion(verdict: &Verdict, place: impl Fn(RuleId) -> String, out: &mut String) {
     let by = match verdict.cause {
-        Cause::Rule(id) => format!("by {}", listing::place(policy, policy.rule(id).span)),
+        Cause::Rule(id) => format!("by {}", place(id)),
         Cause::Default => "by the default".into(),
         Cause::NotGranted => "by the default: no rule grants the operation to these roles anywhere".into(),
     };
