@@ -168,7 +168,7 @@ pub const TABLE: [OpInfo; COUNT] = [
         ["listxattr", "inode_listxattr", "listxattr"])
         .lsm_unseen(&[Size]),
     row(Op::Lock, "lock", "take or test an advisory lock", &[Flags, Offset, Length],
-        ["getlk, setlk, flock", "file_lock, file_fcntl of a test", "lock, flock, setlease"])
+        ["getlk, setlk, flock", "file_lock, file_fcntl of a test", "lock, flock"])
         .lsm_unseen(&[Flags, Offset, Length]),
     row(Op::Ioctl, "ioctl", "send a device or file-system request", &[Flags],
         ["ioctl", "file_ioctl", "ioctl"]),
