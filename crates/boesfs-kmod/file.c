@@ -13,6 +13,7 @@
 #include <linux/fsnotify.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/pipe_fs_i.h>
 #include <linux/slab.h>
 #include <linux/splice.h>
 
@@ -86,10 +87,14 @@ static u32 boesfs_open_ops(const struct file *file)
 /* Asks for what the open of an existing file means, or of one about to be made, which @owner will own. */
 int boesfs_judge_open(struct dentry *dentry, struct file *file, const kuid_t *owner)
 {
-	u32 ops = boesfs_open_ops(file), op;
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
 	struct inode *inode = d_inode(dentry);
+	u32 generation, ops, op;
 	int err;
 
+again:
+	generation = READ_ONCE(sbi->generation);
+	ops = boesfs_open_ops(file);
 	/* Nothing is truncated that is made. */
 	if (owner)
 		ops &= ~BIT(BOESFS_OP_TRUNCATE);
@@ -114,6 +119,9 @@ int boesfs_judge_open(struct dentry *dentry, struct file *file, const kuid_t *ow
 		if (err)
 			return err;
 	}
+	/* Not half by one policy and half by another. */
+	if (unlikely(generation != READ_ONCE(sbi->generation)))
+		goto again;
 	return 0;
 }
 
@@ -134,11 +142,27 @@ static u32 boesfs_granted(struct dentry *dentry, u32 ops)
 /* Makes @file what its file below is. */
 static void boesfs_adopt(struct file *file, struct file *lower)
 {
+	/*
+	 * Its mapping stays here, empty: the kernel would give this file to
+	 * functions of the file system below that take it for one of theirs.
+	 */
 	file->f_mode |= lower->f_mode & (FMODE_CAN_ODIRECT | FMODE_NOWAIT);
-	/* For what acts on pages by itself: sync_file_range, readahead. */
-	file->f_mapping = lower->f_mapping;
-	file->f_wb_err = filemap_sample_wb_err(lower->f_mapping);
-	i_size_write(file_inode(file), i_size_read(file_inode(lower)));
+	boesfs_refresh(file_inode(file));
+}
+
+#define BOESFS_SETFL (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
+
+/* Gives @lower the flags that fcntl(2) has set since @file was opened. */
+static void boesfs_follow_flags(struct file *file, struct file *lower)
+{
+	unsigned int flags = READ_ONCE(file->f_flags) & BOESFS_SETFL;
+
+	if (likely((lower->f_flags & BOESFS_SETFL) == flags))
+		return;
+	spin_lock(&lower->f_lock);
+	lower->f_flags = (lower->f_flags & ~BOESFS_SETFL) | flags;
+	lower->f_iocb_flags = iocb_flags(lower);
+	spin_unlock(&lower->f_lock);
 }
 
 static int boesfs_open_lower(struct file *file, u32 generation)
@@ -188,12 +212,42 @@ static int boesfs_open(struct inode *inode, struct file *file)
 	return err ?: boesfs_open_lower(file, generation);
 }
 
+/*
+ * Removes the locks that a fcntl(2) has left which raced with close(2): the
+ * kernel looks for them at the inode of the file that was closed.
+ */
+static void boesfs_drop_locks(struct file *lower)
+{
+	struct file_lock_context *locks = locks_inode_context(file_inode(lower));
+	fl_owner_t owner, last = NULL;
+	struct file_lock *lock;
+
+	if (likely(!locks))
+		return;
+	for (;; last = owner) {
+		owner = NULL;
+		spin_lock(&locks->flc_lock);
+		list_for_each_entry(lock, &locks->flc_posix, c.flc_list) {
+			if (lock->c.flc_file == lower) {
+				owner = lock->c.flc_owner;
+				break;
+			}
+		}
+		spin_unlock(&locks->flc_lock);
+		/* The file system below may fail to. */
+		if (!owner || owner == last)
+			return;
+		locks_remove_posix(lower, owner);
+	}
+}
+
 int boesfs_release(struct inode *inode, struct file *file)
 {
 	struct boesfs_file *bf = file->private_data;
 
 	/* Locks of open file descriptions are owned by @file. */
 	locks_remove_posix(bf->lower, file);
+	boesfs_drop_locks(bf->lower);
 	boesfs_file_free(bf);
 	return 0;
 }
@@ -247,6 +301,26 @@ static __always_inline int boesfs_data(struct file *file, u32 op, loff_t offset,
 	return boesfs_judge_data(file, op, offset, length);
 }
 
+/*
+ * Where what will have been written is decided upon each time, the answer
+ * holds until it is: nobody else writes here between the two. Otherwise the
+ * file below takes its own locks, and there is no need of ours.
+ */
+static bool boesfs_lock_judged(struct file *file, u32 op)
+{
+	bool judged = unlikely(!boesfs_is_granted(file, op));
+
+	if (judged)
+		inode_lock(file_inode(file));
+	return judged;
+}
+
+static void boesfs_unlock_judged(struct file *file, bool judged)
+{
+	if (unlikely(judged))
+		inode_unlock(file_inode(file));
+}
+
 static __always_inline u32 boesfs_read_op(const struct file *file)
 {
 	return boesfs_is_exec(file) ? BOESFS_OP_EXEC : BOESFS_OP_READ;
@@ -283,9 +357,53 @@ static ssize_t boesfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 
 		ret = backing_file_read_iter(lower, iter, iocb, iocb->ki_flags, &ctx);
 	}
+	/* The kernel goes by the size of this inode where it gives no other chance to renew it. */
+	boesfs_refresh(file_inode(file));
 	return ret;
 }
 
+/* Bits of a kiocb that say how its end is told, which is when this returns. */
+#ifdef IOCB_DIO_CALLER_COMP
+#define BOESFS_IOCB_END (IOCB_ALLOC_CACHE | IOCB_AIO_RW | IOCB_DIO_CALLER_COMP)
+#else
+#define BOESFS_IOCB_END (IOCB_ALLOC_CACHE | IOCB_AIO_RW)
+#endif
+
+/* A write straight to the file below, which is over when this returns. */
+static ssize_t boesfs_write_sync(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct file *file = iocb->ki_filp;
+	struct file *lower = boesfs_lower_file(file);
+	ssize_t ret;
+
+	if (iocb->ki_flags & IOCB_NOWAIT) {
+		if (!sb_start_write_trylock(file_inode(lower)->i_sb))
+			return -EAGAIN;
+	} else {
+		sb_start_write(file_inode(lower)->i_sb);
+	}
+	/* The file below takes its own locks, and clears set-id bits as the caller's write does. */
+	if (likely(is_sync_kiocb(iocb))) {
+		iocb->ki_filp = lower;
+		ret = lower->f_op->write_iter(iocb, iter);
+		iocb->ki_filp = file;
+	} else {
+		struct kiocb sync;
+
+		kiocb_clone(&sync, iocb, lower);
+		sync.ki_flags &= ~BOESFS_IOCB_END;
+		ret = lower->f_op->write_iter(&sync, iter);
+		iocb->ki_pos = sync.ki_pos;
+	}
+	sb_end_write(file_inode(lower)->i_sb);
+	if (ret > 0) {
+		fsnotify_modify(lower);
+		boesfs_refresh(file_inode(file));
+	}
+	return ret;
+}
+
+/* With the caller's credentials: the file is open, and space that is kept for the mounter is not for him. */
 static ssize_t boesfs_write_async(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
@@ -299,6 +417,7 @@ static ssize_t boesfs_write_async(struct kiocb *iocb, struct iov_iter *iter)
 	} else {
 		inode_lock(inode);
 	}
+	ctx.cred = current_cred();
 	boesfs_copy_attr(inode);
 	ret = backing_file_write_iter(boesfs_lower_file(file), iter, iocb,
 				      iocb->ki_flags, &ctx);
@@ -306,34 +425,36 @@ static ssize_t boesfs_write_async(struct kiocb *iocb, struct iov_iter *iter)
 	return ret;
 }
 
+/* Each such write is judged, and the file has the size by then that the next is judged by. */
+static noinline ssize_t boesfs_write_judged(struct kiocb *iocb, struct iov_iter *iter, u32 op)
+{
+	struct file *file = iocb->ki_filp;
+	struct inode *inode = file_inode(file);
+	ssize_t ret;
+
+	if (iocb->ki_flags & IOCB_NOWAIT) {
+		if (!inode_trylock(inode))
+			return -EAGAIN;
+	} else {
+		inode_lock(inode);
+	}
+	ret = boesfs_data(file, op, iocb->ki_pos, iov_iter_count(iter));
+	if (!ret)
+		ret = boesfs_lower_file(file)->f_op->write_iter ? boesfs_write_sync(iocb, iter) : -EINVAL;
+	inode_unlock(inode);
+	return ret;
+}
+
 static ssize_t boesfs_write_iter(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
-	struct file *lower = boesfs_lower_file(file);
-	ssize_t ret;
+	u32 op = boesfs_write_op(iocb->ki_flags & IOCB_APPEND);
 
-	ret = boesfs_data(file, boesfs_write_op(iocb->ki_flags & IOCB_APPEND), iocb->ki_pos,
-			  iov_iter_count(iter));
-	if (unlikely(ret))
-		return ret;
-	if (unlikely(!is_sync_kiocb(iocb) || !lower->f_op->write_iter))
+	if (unlikely(!boesfs_is_granted(file, op)))
+		return boesfs_write_judged(iocb, iter, op);
+	if (unlikely(!is_sync_kiocb(iocb) || !boesfs_lower_file(file)->f_op->write_iter))
 		return boesfs_write_async(iocb, iter);
-	if (iocb->ki_flags & IOCB_NOWAIT) {
-		if (!sb_start_write_trylock(file_inode(lower)->i_sb))
-			return -EAGAIN;
-	} else {
-		sb_start_write(file_inode(lower)->i_sb);
-	}
-	/* The file below takes its own locks, and clears set-id bits as the caller's write does. */
-	iocb->ki_filp = lower;
-	ret = lower->f_op->write_iter(iocb, iter);
-	iocb->ki_filp = file;
-	sb_end_write(file_inode(lower)->i_sb);
-	if (ret > 0) {
-		fsnotify_modify(lower);
-		i_size_write(file_inode(file), i_size_read(file_inode(lower)));
-	}
-	return ret;
+	return boesfs_write_sync(iocb, iter);
 }
 
 static ssize_t boesfs_splice_read(struct file *in, loff_t *pos, struct pipe_inode_info *pipe,
@@ -344,24 +465,63 @@ static ssize_t boesfs_splice_read(struct file *in, loff_t *pos, struct pipe_inod
 
 	if (ret)
 		return ret;
+	boesfs_follow_flags(in, boesfs_lower_file(in));
 	return boesfs_backing_splice_read(boesfs_lower_file(in), in, pos, pipe, len, flags, &ctx);
+}
+
+/* There is something in the pipe, or never will be. */
+static bool boesfs_pipe_is_ready(struct pipe_inode_info *pipe)
+{
+	return !pipe_empty(READ_ONCE(pipe->head), READ_ONCE(pipe->tail)) || !READ_ONCE(pipe->writers);
+}
+
+static ssize_t boesfs_splice_below(struct pipe_inode_info *pipe, struct file *out, loff_t *pos,
+				   size_t len, unsigned int flags)
+{
+	struct file *lower = boesfs_lower_file(out);
+	ssize_t ret;
+
+	if (!lower->f_op->splice_write)
+		return -EINVAL;
+	boesfs_follow_flags(out, lower);
+	sb_start_write(file_inode(lower)->i_sb);
+	ret = lower->f_op->splice_write(pipe, lower, pos, len, flags);
+	sb_end_write(file_inode(lower)->i_sb);
+	if (ret > 0) {
+		fsnotify_modify(lower);
+		boesfs_refresh(file_inode(out));
+	}
+	return ret;
+}
+
+/* Nobody waits for a pipe while he keeps others from the file. */
+static ssize_t boesfs_splice_judged(struct pipe_inode_info *pipe, struct file *out, loff_t *pos,
+				    size_t len, unsigned int flags, u32 op)
+{
+	struct inode *inode = file_inode(out);
+	ssize_t ret;
+
+	do {
+		if (!(flags & SPLICE_F_NONBLOCK) &&
+		    wait_event_interruptible(pipe->rd_wait, boesfs_pipe_is_ready(pipe)))
+			return -ERESTARTSYS;
+		inode_lock(inode);
+		ret = boesfs_data(out, op, *pos, len);
+		if (!ret)
+			ret = boesfs_splice_below(pipe, out, pos, len, flags | SPLICE_F_NONBLOCK);
+		inode_unlock(inode);
+	} while (ret == -EAGAIN && !(flags & SPLICE_F_NONBLOCK));
+	return ret;
 }
 
 static ssize_t boesfs_splice_write(struct pipe_inode_info *pipe, struct file *out, loff_t *pos,
 				   size_t len, unsigned int flags)
 {
-	struct inode *inode = file_inode(out);
-	BOESFS_BACKING_CTX(ctx, out, boesfs_wrote);
-	ssize_t ret;
+	u32 op = boesfs_write_op(out->f_flags & O_APPEND);
 
-	ret = boesfs_data(out, boesfs_write_op(out->f_flags & O_APPEND), *pos, len);
-	if (ret)
-		return ret;
-	inode_lock(inode);
-	boesfs_copy_attr(inode);
-	ret = boesfs_backing_splice_write(pipe, boesfs_lower_file(out), out, pos, len, flags, &ctx);
-	inode_unlock(inode);
-	return ret;
+	if (unlikely(!boesfs_is_granted(out, op)))
+		return boesfs_splice_judged(pipe, out, pos, len, flags, op);
+	return boesfs_splice_below(pipe, out, pos, len, flags);
 }
 
 int boesfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
@@ -429,29 +589,22 @@ static loff_t boesfs_llseek(struct file *file, loff_t offset, int whence)
 	ret = vfs_llseek(lower, offset, whence);
 	revert_creds(old);
 	file->f_pos = lower->f_pos;
+	boesfs_refresh(inode);
 	inode_unlock(inode);
 	return ret;
 }
 
 static long boesfs_fallocate(struct file *file, int mode, loff_t offset, loff_t len)
 {
-	struct inode *inode = file_inode(file);
-	const struct cred *old;
+	bool judged = boesfs_lock_judged(file, BOESFS_OP_WRITE);
 	long ret;
 
 	ret = boesfs_data(file, BOESFS_OP_WRITE, offset, len);
-	if (ret)
-		return ret;
-	inode_lock(inode);
-	boesfs_copy_attr(inode);
-	ret = file_remove_privs(file);
-	if (!ret) {
-		old = boesfs_override(inode->i_sb);
+	/* With the caller's credentials, which the file below needs to know whose set-id bits to clear. */
+	if (!ret)
 		ret = vfs_fallocate(boesfs_lower_file(file), mode, offset, len);
-		revert_creds(old);
-		boesfs_copy_attr(inode);
-	}
-	inode_unlock(inode);
+	boesfs_copy_attr(file_inode(file));
+	boesfs_unlock_judged(file, judged);
 	return ret;
 }
 
@@ -473,31 +626,26 @@ enum boesfs_copy_kind {
 static loff_t boesfs_copy(struct file *in, loff_t pos_in, struct file *out, loff_t pos_out,
 			  loff_t len, unsigned int flags, enum boesfs_copy_kind kind)
 {
-	struct inode *inode = file_inode(out);
+	/* Deduplication changes no data: it needs to be read. */
+	u32 op = kind == BOESFS_DEDUPE ? boesfs_read_op(out) : BOESFS_OP_WRITE;
 	struct file *lower_in, *lower_out;
-	const struct cred *old;
+	bool judged;
 	loff_t ret;
 
 	/* The kernel asks for the same operations on both sides, but not for the same file system. */
 	if (in->f_op != out->f_op)
 		return -EXDEV;
 	ret = boesfs_data(in, boesfs_read_op(in), pos_in, len);
-	/* Deduplication changes no data: it needs to be read. */
-	if (!ret && kind == BOESFS_DEDUPE)
-		ret = boesfs_data(out, boesfs_read_op(out), pos_out, len);
-	else if (!ret)
-		ret = boesfs_data(out, BOESFS_OP_WRITE, pos_out, len);
 	if (ret)
 		return ret;
-	lower_in = boesfs_lower_file(in);
-	lower_out = boesfs_lower_file(out);
-	inode_lock(inode);
-	boesfs_copy_attr(inode);
-	if (kind != BOESFS_DEDUPE)
-		ret = file_remove_privs(out);
+	judged = boesfs_lock_judged(out, op);
+	ret = boesfs_data(out, op, pos_out, len);
 	if (ret)
 		goto out;
-	old = boesfs_override(inode->i_sb);
+	lower_in = boesfs_lower_file(in);
+	lower_out = boesfs_lower_file(out);
+	boesfs_follow_flags(out, lower_out);
+	/* With the caller's credentials: both files are open. */
 	switch (kind) {
 	case BOESFS_COPY:
 		ret = vfs_copy_file_range(lower_in, pos_in, lower_out, pos_out, len, flags);
@@ -509,10 +657,9 @@ static loff_t boesfs_copy(struct file *in, loff_t pos_in, struct file *out, loff
 		ret = vfs_dedupe_file_range_one(lower_in, pos_in, lower_out, pos_out, len, flags);
 		break;
 	}
-	revert_creds(old);
-	boesfs_copy_attr(inode);
+	boesfs_copy_attr(file_inode(out));
 out:
-	inode_unlock(inode);
+	boesfs_unlock_judged(out, judged);
 	return ret;
 }
 

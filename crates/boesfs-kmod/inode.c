@@ -36,13 +36,13 @@ void boesfs_copy_attr(struct inode *inode)
 	spin_unlock(&inode->i_lock);
 }
 
-/* Takes over what permission checks go by, if it has changed. Does not sleep. */
+/* Takes over what permission checks go by, and the size, if it has changed. Does not sleep. */
 void boesfs_refresh(struct inode *inode)
 {
 	struct inode *lower = boesfs_lower_inode(inode);
 
 	if (unlikely(READ_ONCE(inode->i_mode) != READ_ONCE(lower->i_mode) ||
-		     !uid_eq(inode->i_uid, lower->i_uid) || !gid_eq(inode->i_gid, lower->i_gid) ||
+		     i_size_read(inode) != i_size_read(lower) || !uid_eq(inode->i_uid, lower->i_uid) || !gid_eq(inode->i_gid, lower->i_gid) ||
 		     ((inode->i_flags ^ lower->i_flags) & (S_IMMUTABLE | S_APPEND))))
 		boesfs_copy_attr(inode);
 }
@@ -133,10 +133,10 @@ static int boesfs_foretell(struct inode *inode, int mask)
 	if (!dentry)
 		return -ESTALE;
 	err = boesfs_may(dentry, BOESFS_OP_STAT);
-	if (!err && (mask & MAY_READ) && (S_ISREG(inode->i_mode) || S_ISDIR(inode->i_mode)))
+	if (!err && (mask & MAY_READ))
 		err = boesfs_foresee(dentry, S_ISDIR(inode->i_mode) ? BOESFS_OP_LIST : BOESFS_OP_READ,
 				     &args);
-	if (!err && (mask & MAY_WRITE) && S_ISREG(inode->i_mode))
+	if (!err && (mask & MAY_WRITE) && !S_ISDIR(inode->i_mode))
 		err = boesfs_foresee(dentry, BOESFS_OP_WRITE, &args);
 	if (!err && (mask & MAY_EXEC) && S_ISREG(inode->i_mode))
 		err = boesfs_foresee(dentry, BOESFS_OP_EXEC, &args);
@@ -156,6 +156,23 @@ static int boesfs_open_special(struct inode *inode, int mask)
 		err = boesfs_may(dentry, BOESFS_OP_READ);
 	if (!err && (mask & (MAY_WRITE | MAY_APPEND)))
 		err = boesfs_may(dentry, mask & MAY_APPEND ? BOESFS_OP_APPEND : BOESFS_OP_WRITE);
+	dput(dentry);
+	return err;
+}
+
+/*
+ * Watching follows stat, and this is all that the kernel asks for it. It asks
+ * the same before it reads a user attribute: so a refusal has no consequences.
+ */
+static int boesfs_watch(struct inode *inode)
+{
+	struct dentry *dentry = d_find_any_alias(inode);
+	struct boesfs_args args = {};
+	int err;
+
+	if (!dentry)
+		return -ESTALE;
+	err = boesfs_foresee(dentry, BOESFS_OP_STAT, &args);
 	dput(dentry);
 	return err;
 }
@@ -183,6 +200,8 @@ int boesfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 		err = boesfs_foretell(inode, mask);
 	else if (special_file(inode->i_mode) && (mask & (MAY_OPEN | MAY_READ | MAY_WRITE)))
 		err = boesfs_open_special(inode, mask);
+	else if (mask == MAY_READ)
+		err = boesfs_watch(inode);
 	if (err)
 		return err;
 	old = boesfs_override(inode->i_sb);
@@ -208,8 +227,9 @@ int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct ksta
 	if (err)
 		return err;
 	boesfs_refresh(d_inode(dentry));
-	i_size_write(d_inode(dentry), stat->size);
-	stat->dev = dentry->d_sb->s_dev;
+	/* Subvolumes below have devices of their own, and numbers of inodes that collide. */
+	if (stat->dev == lower.dentry->d_sb->s_dev)
+		stat->dev = dentry->d_sb->s_dev;
 	return 0;
 }
 
@@ -245,6 +265,7 @@ int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr 
 	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
 	struct dentry *lower = boesfs_lower(dentry);
 	struct inode *inode = d_inode(dentry);
+	unsigned int privileged = attr->ia_valid & ATTR_KILL_PRIV;
 	struct iattr below = *attr;
 	const struct cred *old;
 	int err;
@@ -253,6 +274,8 @@ int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr 
 	if (err)
 		return err;
 	boesfs_refresh(inode);
+	/* Capabilities are taken away below, where the kernel finds out whether there are any. */
+	attr->ia_valid &= ~ATTR_KILL_PRIV;
 	err = setattr_prepare(&nop_mnt_idmap, dentry, attr);
 	if (err)
 		return err;
@@ -260,7 +283,10 @@ int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr 
 	if (err)
 		return err;
 	/* setattr_prepare() may have taken set-group-id out of the mode. */
-	below.ia_valid = attr->ia_valid;
+	below.ia_valid = attr->ia_valid | privileged;
+	if (!S_ISDIR(inode->i_mode) &&
+	    (below.ia_valid & (ATTR_UID | ATTR_GID | ATTR_SIZE | ATTR_KILL_SUID | ATTR_KILL_SGID)))
+		below.ia_valid |= ATTR_KILL_PRIV;
 	below.ia_mode = attr->ia_mode;
 	if (below.ia_valid & ATTR_FILE)
 		below.ia_file = boesfs_lower_file(attr->ia_file);
@@ -290,15 +316,19 @@ static const char *boesfs_get_link(struct dentry *dentry, struct inode *inode,
 {
 	const struct cred *old;
 	const char *target;
+	struct path lower;
 	int err;
 
 	if (!dentry)
 		return ERR_PTR(-ECHILD);
+	lower = boesfs_lower_path(dentry);
 	err = boesfs_may(dentry, BOESFS_OP_READLINK);
 	if (err)
 		return ERR_PTR(err);
 	old = boesfs_override(dentry->d_sb);
-	target = vfs_get_link(boesfs_lower(dentry), done);
+	target = vfs_get_link(lower.dentry, done);
+	if (!IS_ERR(target))
+		touch_atime(&lower);
 	revert_creds(old);
 	return target;
 }
