@@ -23,6 +23,7 @@
 #include <linux/fs_stack.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
+#include <linux/rwsem.h>
 #include <linux/seqlock.h>
 #include <linux/srcu.h>
 
@@ -76,6 +77,8 @@ struct boesfs_policy {
 	/* Names the registration; never followed. */
 	struct bpf_link *link;
 	struct boesfs_ops *ops;
+	/* Held for reading while a name moves, for writing while @ops is replaced. */
+	struct rw_semaphore moving;
 	atomic64_t lost;
 	char name[BOESFS_POLICY_NAME];
 };
@@ -207,6 +210,7 @@ int boesfs_conditional(struct dentry *dentry, u32 op);
 int boesfs_find(struct dentry *dentry, struct inode *inode, bool record);
 int boesfs_move(struct dentry *from, struct dentry *to);
 u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops);
+bool boesfs_is_somebody(struct boesfs_sb *sbi);
 
 /* Whether everybody here may do @op to an existing object, whatever the arguments, unrecorded. */
 static __always_inline bool boesfs_plainly(struct inode *inode, u32 op)
@@ -250,6 +254,9 @@ extern const struct dentry_operations boesfs_dentry_operations;
 extern const struct file_operations boesfs_dir_operations;
 struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags);
 void boesfs_set_lower(struct dentry *dentry, struct dentry *lower);
+struct inode *boesfs_inode_for(struct dentry *dentry, struct inode *lower, u32 *generation,
+			       u32 *state);
+void boesfs_confirm(struct inode *inode, u32 generation, u32 state);
 
 /* namei.c */
 extern const struct inode_operations boesfs_dir_inode_operations;

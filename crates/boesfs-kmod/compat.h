@@ -74,23 +74,19 @@ static inline int boesfs_revalidate_lower(struct dentry *parent, struct dentry *
 #endif
 }
 
-/* The lower directory is locked and @child is still in it under its name; or an error. */
-static inline int boesfs_start(struct dentry *parent, struct dentry *child, bool removing)
+/* Whether @name in @parent still leads to @lower. */
+static inline bool boesfs_is_still(struct dentry *lower, struct dentry *parent,
+				   const struct qstr *name)
 {
-#ifdef BOESFS_HAVE_START_DENTRY
-	struct dentry *got = removing ? start_removing_dentry(parent, child) :
-					start_creating_dentry(parent, child);
+	bool ret;
 
-	return PTR_ERR_OR_ZERO(got) == -EINVAL ? -ESTALE : PTR_ERR_OR_ZERO(got);
-#else
-	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
-	if (child->d_parent == parent && !d_unhashed(child)) {
-		dget(child);
-		return 0;
-	}
-	inode_unlock(d_inode(parent));
-	return -ESTALE;
-#endif
+	spin_lock(&lower->d_lock);
+	/* Not every file system keeps what is not there among its names. */
+	ret = (d_really_is_negative(lower) || !d_unhashed(lower)) && lower->d_parent == parent &&
+	      lower->d_name.len == name->len &&
+	      !memcmp(lower->d_name.name, name->name, name->len);
+	spin_unlock(&lower->d_lock);
+	return ret;
 }
 
 static inline void boesfs_end(struct dentry *parent, struct dentry *child)
@@ -101,6 +97,26 @@ static inline void boesfs_end(struct dentry *parent, struct dentry *child)
 	inode_unlock(d_inode(parent));
 	dput(child);
 #endif
+}
+
+/* The lower directory is locked and @child is still in it under @name; or an error. */
+static inline int boesfs_start(struct dentry *parent, struct dentry *child,
+			       const struct qstr *name, bool removing)
+{
+#ifdef BOESFS_HAVE_START_DENTRY
+	struct dentry *got = removing ? start_removing_dentry(parent, child) :
+					start_creating_dentry(parent, child);
+
+	if (IS_ERR(got))
+		return PTR_ERR(got) == -EINVAL ? -ESTALE : PTR_ERR(got);
+#else
+	inode_lock_nested(d_inode(parent), I_MUTEX_PARENT);
+	dget(child);
+#endif
+	if (boesfs_is_still(child, parent, name) && !d_unhashed(child))
+		return 0;
+	boesfs_end(parent, child);
+	return -ESTALE;
 }
 
 static inline int boesfs_vfs_create(struct mnt_idmap *idmap, struct dentry *parent,
@@ -288,24 +304,6 @@ static inline ssize_t boesfs_backing_splice_read(struct file *lower, struct file
 	return ret;
 #else
 	return backing_file_splice_read(lower, pos, pipe, len, flags, ctx);
-#endif
-}
-
-static inline ssize_t boesfs_backing_splice_write(struct pipe_inode_info *pipe, struct file *lower,
-						  struct file *file, loff_t *pos, size_t len,
-						  unsigned int flags, struct backing_file_ctx *ctx)
-{
-#ifdef BOESFS_HAVE_BACKING_KIOCB
-	struct kiocb iocb;
-	ssize_t ret;
-
-	init_sync_kiocb(&iocb, file);
-	iocb.ki_pos = *pos;
-	ret = backing_file_splice_write(pipe, lower, &iocb, len, flags, ctx);
-	*pos = iocb.ki_pos;
-	return ret;
-#else
-	return backing_file_splice_write(pipe, lower, pos, len, flags, ctx);
 #endif
 }
 

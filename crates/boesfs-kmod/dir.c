@@ -24,23 +24,51 @@ static bool boesfs_is_weird(struct dentry *lower)
 				 DCACHE_OP_COMPARE);
 }
 
-/* The inode of @dentry, to be found in the directory @dir. */
-static struct inode *boesfs_inode_for(struct inode *dir, struct dentry *dentry, struct inode *lower)
+/* The inode of @dentry, whose object below is @lower, and the policy and state for which it was chosen. */
+struct inode *boesfs_inode_for(struct dentry *dentry, struct inode *lower, u32 *generation,
+			       u32 *state)
 {
-	struct boesfs_sb *sbi = boesfs_sb(dir->i_sb);
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
 	struct inode *inode = ERR_PTR(-EACCES);
 	struct boesfs_ops *ops;
-	u32 state;
 	int idx, err;
 
 	idx = srcu_read_lock(&boesfs_srcu);
 	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
 	if (ops) {
-		err = boesfs_resolve(ops, dentry, &state);
-		inode = err ? ERR_PTR(err) : boesfs_iget(dir->i_sb, lower, ops->generation, state);
+		*generation = ops->generation;
+		err = boesfs_resolve(ops, dentry, state);
+		inode = err ? ERR_PTR(err) : boesfs_iget(dentry->d_sb, lower, *generation, *state);
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
 	return inode;
+}
+
+/*
+ * @inode has got another name. If it has been given the state of its others in
+ * a new policy meanwhile, that need not be the one that this name has there.
+ */
+void boesfs_confirm(struct inode *inode, u32 generation, u32 state)
+{
+	u32 now;
+
+	if (!boesfs_known(inode, generation, &now) || now != state)
+		boesfs_forget_state(inode);
+}
+
+/*
+ * Gives up @inode if it is a directory known here by a dentry whose one below
+ * is another than @lower: that one is out of date, and will never agree again.
+ */
+static bool boesfs_is_outdated(struct inode *inode, struct dentry *lower)
+{
+	struct dentry *alias = S_ISDIR(inode->i_mode) ? d_find_any_alias(inode) : NULL;
+	bool outdated = alias && boesfs_lower(alias) != lower;
+
+	if (outdated)
+		remove_inode_hash(inode);
+	dput(alias);
+	return outdated;
 }
 
 struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned int flags)
@@ -48,25 +76,35 @@ struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 	struct boesfs_sb *sbi = boesfs_sb(dir->i_sb);
 	struct dentry *parent = boesfs_lower(dentry->d_parent);
 	const struct cred *old;
-	struct dentry *lower;
+	struct dentry *lower, *alias;
+	u32 generation, state;
 	struct inode *inode;
 	int err;
 
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
+	if (!boesfs_is_somebody(sbi))
+		return ERR_PTR(-EACCES);
 	old = boesfs_override(dir->i_sb);
 	lower = boesfs_lookup_lower(mnt_idmap(sbi->mnt), &dentry->d_name, parent);
 	revert_creds(old);
 	if (IS_ERR(lower))
 		return lower;
 	boesfs_set_lower(dentry, lower);
+	/* Moved away since: what has that name now is looked for once more. */
+	if (!boesfs_is_still(lower, parent, &dentry->d_name))
+		return ERR_PTR(-ESTALE);
 	if (d_is_negative(lower)) {
 		d_add(dentry, NULL);
 		return NULL;
 	}
 	if (boesfs_is_weird(lower))
 		return ERR_PTR(-EREMOTE);
-	inode = boesfs_inode_for(dir, dentry, d_inode(lower));
+	inode = boesfs_inode_for(dentry, d_inode(lower), &generation, &state);
+	if (!IS_ERR(inode) && boesfs_is_outdated(inode, lower)) {
+		iput(inode);
+		inode = boesfs_inode_for(dentry, d_inode(lower), &generation, &state);
+	}
 	if (IS_ERR(inode))
 		return ERR_CAST(inode);
 	err = boesfs_find(dentry, inode, true);
@@ -74,7 +112,10 @@ struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 		iput(inode);
 		return ERR_PTR(err);
 	}
-	return d_splice_alias(inode, dentry);
+	alias = d_splice_alias(inode, dentry);
+	if (!IS_ERR(alias))
+		boesfs_confirm(d_inode(alias ?: dentry), generation, state);
+	return alias;
 }
 
 /* Whether @dentry and the one below still agree, although something has happened to the latter. */
@@ -146,8 +187,14 @@ static int boesfs_revalidate(struct dentry *dentry, unsigned int flags)
 			return ret;
 		}
 	}
-	if (!inode)
-		return 1;
+	if (!inode) {
+		/* Who is nobody does not learn what is not there either. */
+		if (likely(sbi->fixed_class))
+			return 1;
+		if (rcu)
+			return -ECHILD;
+		return boesfs_is_somebody(sbi) ? 1 : -EACCES;
+	}
 	if (unlikely(READ_ONCE(boesfs_i(inode)->generation) != READ_ONCE(sbi->generation))) {
 		if (rcu)
 			return -ECHILD;
@@ -343,13 +390,14 @@ static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct d
 		sieve.full = false;
 		err = iterate_dir(lower, &sieve.ctx);
 		revert_creds(old);
-		for (at = 0; !err && at < sieve.used;) {
+		/* Also what has been read before an error. */
+		for (at = 0; at < sieve.used;) {
 			struct boesfs_name_entry *entry = (void *)(sieve.buffer + at);
 			int hidden = boesfs_is_hidden(file, entry);
 
 			if (hidden < 0) {
 				err = hidden;
-				break;
+				goto out;
 			}
 			ctx->pos = entry->pos;
 			if (!hidden && !dir_emit(ctx, entry->name, entry->len, entry->ino, entry->type))

@@ -29,6 +29,23 @@ u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops)
 	return ops->subject(&who);
 }
 
+/* Whether the task has a class at all. Where there is a fixed one it has that. */
+bool boesfs_is_somebody(struct boesfs_sb *sbi)
+{
+	struct boesfs_ops *ops;
+	bool ret = false;
+	int idx;
+
+	if (sbi->fixed_class)
+		return true;
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (ops)
+		ret = boesfs_class(sbi, ops) < ops->classes;
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return ret;
+}
+
 static void boesfs_fill(struct boesfs_request *request, struct dentry *dentry,
 			const struct boesfs_args *args)
 {
@@ -39,11 +56,11 @@ static void boesfs_fill(struct boesfs_request *request, struct dentry *dentry,
 		struct inode *inode = d_inode(dentry);
 
 		if (inode) {
-			owner = inode->i_uid;
+			owner = boesfs_lower_inode(inode)->i_uid;
 		} else {
 			struct dentry *parent = dget_parent(dentry);
 
-			owner = d_inode(parent)->i_uid;
+			owner = boesfs_lower_inode(d_inode(parent))->i_uid;
 			dput(parent);
 		}
 	}
@@ -200,7 +217,7 @@ int boesfs_find(struct dentry *dentry, struct inode *inode, bool record)
 {
 	struct boesfs_sb *sbi = boesfs_sb(inode->i_sb);
 	struct boesfs_request request = { .op = BOESFS_OP_STAT };
-	struct boesfs_args args = { .owner = inode->i_uid, .has_owner = true };
+	struct boesfs_args args = { .owner = boesfs_lower_inode(inode)->i_uid, .has_owner = true };
 	struct boesfs_ops *ops;
 	int idx, err = -EACCES;
 	u64 verdict, row;
@@ -215,8 +232,10 @@ int boesfs_find(struct dentry *dentry, struct inode *inode, bool record)
 	if (err)
 		goto out;
 	request.class = boesfs_class(sbi, ops);
-	if (request.class >= ops->classes)
+	if (request.class >= ops->classes) {
+		err = -EACCES;
 		goto out;
+	}
 	row = boesfs_row(ops, inode, request.state, request.class);
 	if (!(row >> 32 >> BOESFS_OP_STAT & 1))
 		goto out;

@@ -32,40 +32,28 @@ static const struct cred *boesfs_making_cred(struct super_block *sb)
 /* Puts into @dentry what has been made below. */
 static int boesfs_instantiate(struct inode *dir, struct dentry *dentry, struct dentry *lower)
 {
-	struct boesfs_sb *sbi = boesfs_sb(dir->i_sb);
-	struct boesfs_ops *ops;
+	struct dentry *parent = boesfs_lower(dentry->d_parent);
+	u32 generation, state;
 	struct inode *inode;
-	u32 state;
-	int idx, err = -EACCES;
+	unsigned int seq;
 
-	if (lower != boesfs_lower(dentry)) {
-		struct dentry *before = boesfs_lower(dentry);
-
-		boesfs_set_lower(dentry, dget(lower));
-		dput(before);
-	}
 	boesfs_copy_attr(dir);
-	if (d_is_negative(lower)) {
-		/* The next lookup finds it. */
+	/* The next lookup finds it. A dentry below that others may be looking at is not replaced. */
+	if (lower != boesfs_lower(dentry) || d_is_negative(lower)) {
 		d_drop(dentry);
 		return 0;
 	}
-	idx = srcu_read_lock(&boesfs_srcu);
-	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
-	if (ops)
-		err = boesfs_resolve(ops, dentry, &state);
-	if (!err) {
-		inode = boesfs_iget(dir->i_sb, d_inode(lower), ops->generation, state);
-		err = PTR_ERR_OR_ZERO(inode);
-	}
-	srcu_read_unlock(&boesfs_srcu, idx);
-	if (err) {
+	seq = raw_read_seqcount(&lower->d_seq);
+	inode = boesfs_inode_for(dentry, d_inode(lower), &generation, &state);
+	if (IS_ERR(inode)) {
 		d_drop(dentry);
-		return err;
+		return PTR_ERR(inode);
 	}
 	boesfs_copy_attr(inode);
-	dentry->d_time = raw_read_seqcount(&lower->d_seq);
+	/* Moved away below already: it is looked at anew. */
+	dentry->d_time = boesfs_is_still(lower, parent, &dentry->d_name) ? seq : seq - 1;
 	d_instantiate(dentry, inode);
+	boesfs_confirm(inode, generation, state);
 	return 0;
 }
 
@@ -116,7 +104,7 @@ static int boesfs_make(struct inode *dir, struct dentry *dentry, struct boesfs_m
 		goto out;
 	}
 	old = override_creds(cred);
-	err = boesfs_start(parent, lower, false);
+	err = boesfs_start(parent, lower, &dentry->d_name, false);
 	if (!err) {
 		made = boesfs_make_below(mnt_idmap(sbi->mnt), parent, lower, making);
 		err = PTR_ERR_OR_ZERO(made);
@@ -203,8 +191,10 @@ static int boesfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct den
 static int boesfs_link(struct dentry *old_dentry, struct inode *dir, struct dentry *dentry)
 {
 	struct boesfs_making making = { .mode = S_IFREG, .link = boesfs_lower(old_dentry) };
+	struct boesfs_policy *policy = boesfs_sb(dir->i_sb)->policy;
 	int err;
 
+	down_read(&policy->moving);
 	err = boesfs_may(old_dentry, BOESFS_OP_LINK);
 	if (!err)
 		err = boesfs_may(dentry, BOESFS_OP_CREATE);
@@ -212,6 +202,7 @@ static int boesfs_link(struct dentry *old_dentry, struct inode *dir, struct dent
 		err = boesfs_move(old_dentry, dentry);
 	if (!err)
 		err = boesfs_make(dir, dentry, &making);
+	up_read(&policy->moving);
 	if (!err)
 		boesfs_copy_attr(d_inode(old_dentry));
 	return err;
@@ -234,7 +225,11 @@ static int boesfs_remove(struct inode *dir, struct dentry *dentry, u32 op)
 	/* With a second reference the dentry below keeps its inode, which open files here need. */
 	dget(lower);
 	old = boesfs_override(dir->i_sb);
-	err = boesfs_start(parent, lower, true);
+	err = boesfs_start(parent, lower, &dentry->d_name, true);
+	if (!err && d_inode(lower) != boesfs_lower_inode(d_inode(dentry))) {
+		boesfs_end(parent, lower);
+		err = -ESTALE;
+	}
 	if (!err) {
 		if (op == BOESFS_OP_RMDIR)
 			err = boesfs_vfs_rmdir(mnt_idmap(sbi->mnt), parent, lower);
@@ -248,6 +243,8 @@ static int boesfs_remove(struct inode *dir, struct dentry *dentry, u32 op)
 		boesfs_copy_attr(d_inode(dentry));
 		if (op == BOESFS_OP_RMDIR)
 			clear_nlink(d_inode(dentry));
+		/* Kept as a negative one it would hold the object below, and its blocks. */
+		d_drop(dentry);
 	}
 	dput(lower);
 	mnt_drop_write(sbi->mnt);
@@ -284,7 +281,7 @@ static int boesfs_judge_arrival(struct dentry *what, struct inode *dir, struct d
 {
 	struct boesfs_args args = {
 		.mode = d_inode(what)->i_mode & 07777,
-		.owner = dir->i_uid,
+		.owner = boesfs_lower_inode(dir)->i_uid,
 		.has_owner = true,
 	};
 
@@ -379,8 +376,17 @@ static bool boesfs_same_state(struct dentry *a, struct dentry *b)
 	       READ_ONCE(one->state) == READ_ONCE(two->state);
 }
 
-static int boesfs_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old,
-			 struct inode *new_dir, struct dentry *new, unsigned int flags)
+/* Whether what is called @dentry below, under a lock there, still is what has been judged. */
+static bool boesfs_is_judged(struct dentry *dentry, struct dentry *lower)
+{
+	struct inode *inode = d_inode(dentry);
+
+	return boesfs_is_still(lower, boesfs_lower(dentry->d_parent), &dentry->d_name) &&
+	       d_inode(lower) == (inode ? boesfs_lower_inode(inode) : NULL);
+}
+
+static int boesfs_do_rename(struct inode *old_dir, struct dentry *old, struct inode *new_dir,
+			    struct dentry *new, unsigned int flags)
 {
 	struct boesfs_sb *sbi = boesfs_sb(old_dir->i_sb);
 	struct dentry *old_parent = boesfs_lower(old->d_parent);
@@ -390,7 +396,7 @@ static int boesfs_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct 
 	struct boesfs_exchange exchange = {};
 	struct boesfs_rename rename;
 	const struct cred *cred;
-	bool same;
+	bool same, nothing = false;
 	int err;
 
 	if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
@@ -411,14 +417,19 @@ static int boesfs_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct 
 	err = boesfs_start_rename(&rename, mnt_idmap(sbi->mnt), old_parent, lower_old, new_parent,
 				  lower_new, flags);
 	if (!err) {
-		err = vfs_rename(&rename.data);
+		/* Two names of one object: rename(2) does nothing, and neither does the kernel below. */
+		nothing = d_inode(lower_old) == d_inode(lower_new);
+		if (!boesfs_is_judged(old, lower_old) || !boesfs_is_judged(new, lower_new))
+			err = -ESTALE;
+		else if (!nothing)
+			err = vfs_rename(&rename.data);
 		boesfs_end_rename(&rename, old_parent, new_parent);
 	}
 	revert_creds(cred);
 	dput(lower_new);
 	dput(lower_old);
 	mnt_drop_write(sbi->mnt);
-	if (err)
+	if (err || nothing)
 		goto out;
 	if (flags & RENAME_EXCHANGE) {
 		boesfs_do_exchange(&exchange, old, new);
@@ -436,6 +447,19 @@ static int boesfs_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct 
 	}
 out:
 	boesfs_end_exchange(&exchange);
+	return err;
+}
+
+/* The policy is not replaced meanwhile: a state found in between would be that of the old place. */
+static int boesfs_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old,
+			 struct inode *new_dir, struct dentry *new, unsigned int flags)
+{
+	struct boesfs_policy *policy = boesfs_sb(old_dir->i_sb)->policy;
+	int err;
+
+	down_read(&policy->moving);
+	err = boesfs_do_rename(old_dir, old, new_dir, new, flags);
+	up_read(&policy->moving);
 	return err;
 }
 

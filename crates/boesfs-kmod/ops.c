@@ -123,6 +123,7 @@ static int boesfs_ops_reg(void *kdata, struct bpf_link *link)
 		return -ENOMEM;
 	refcount_set(&policy->ref, 1);
 	INIT_LIST_HEAD(&policy->mounts);
+	init_rwsem(&policy->moving);
 	policy->link = link;
 	strscpy(policy->name, ops->name, sizeof(policy->name));
 
@@ -182,13 +183,26 @@ static int boesfs_ops_update(void *kdata, void *old_kdata, struct bpf_link *link
 		return -EINVAL;
 	mutex_lock(&boesfs_policies_lock);
 	policy = boesfs_policy_of(link);
-	if (!policy || policy->ops != old)
+	if (policy)
+		refcount_inc(&policy->ref);
+	mutex_unlock(&boesfs_policies_lock);
+	if (!policy)
+		return -ESTALE;
+	/* A rename may hang in the file system below; who updates need not hang with it. */
+	if (down_write_killable(&policy->moving)) {
+		boesfs_policy_put(policy);
+		return -EINTR;
+	}
+	mutex_lock(&boesfs_policies_lock);
+	if (policy->link != link || policy->ops != old)
 		err = -ESTALE;
 	else if (ops->classes < old->classes || !ops->subject != !old->subject)
 		err = -EINVAL;
 	else
 		boesfs_publish(policy, ops);
 	mutex_unlock(&boesfs_policies_lock);
+	up_write(&policy->moving);
+	boesfs_policy_put(policy);
 	if (!err)
 		synchronize_srcu(&boesfs_srcu);
 	return err;
@@ -202,6 +216,9 @@ static int boesfs_ops_validate(void *kdata)
 		return -EINVAL;
 	/* The members that are data are looked at one by one; one left out is zero, and comes here only. */
 	if (ops->abi != BOESFS_ABI_VERSION || !ops->classes || !ops->name[0])
+		return -EINVAL;
+	/* Nobody is no class. */
+	if (ops->classes > BOESFS_CLASS_NOBODY)
 		return -EINVAL;
 	return 0;
 }

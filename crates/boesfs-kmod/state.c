@@ -99,6 +99,12 @@ u32 boesfs_root_state(struct boesfs_ops *ops, struct boesfs_sb *sbi)
 	return boesfs_walk(ops, BOESFS_STATE_ROOT, sbi->at);
 }
 
+/* Half way through an exchange of names something has none: that is no path. */
+static bool boesfs_is_nameless(struct dentry *dentry, const char *path)
+{
+	return strstr(path, "//") || (!IS_ROOT(dentry) && path[strlen(path) - 1] == '/');
+}
+
 /* The state of a path, and it is kept where the inode is known by that path alone. */
 static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u32 *state)
 {
@@ -109,8 +115,13 @@ static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u3
 
 	if (!buffer)
 		return -ENOMEM;
-	moves = read_seqbegin(&rename_lock);
-	path = dentry_path_raw(dentry, buffer, PATH_MAX);
+	for (;;) {
+		moves = read_seqbegin(&rename_lock);
+		path = dentry_path_raw(dentry, buffer, PATH_MAX);
+		if (IS_ERR(path) || likely(!boesfs_is_nameless(dentry, path)))
+			break;
+		schedule_timeout_uninterruptible(1);
+	}
 	if (IS_ERR(path)) {
 		kfree(buffer);
 		/* Deeper than can be looked at. */
