@@ -95,8 +95,9 @@ static int boesfs_check_lower(struct fs_context *fc, const struct path *path)
 {
 	struct super_block *sb = path->dentry->d_sb;
 
+	/* Also proc and hugetlbfs, which say so of themselves. */
 	if (sb->s_stack_depth >= FILESYSTEM_MAX_STACK_DEPTH)
-		return invalf(fc, "boesfs: file systems are stacked too deep already");
+		return invalf(fc, "boesfs: file systems are stacked too deep already, or this one cannot be stacked upon");
 	if (is_idmapped_mnt(path->mnt))
 		return invalf(fc, "boesfs: idmapped mounts are not supported below");
 	if (sb->s_user_ns != &init_user_ns)
@@ -185,6 +186,12 @@ static int boesfs_fill_super(struct super_block *sb, struct fs_context *fc)
 		errorf(fc, "boesfs: the lower mount cannot be cloned (%d)", err);
 		goto put;
 	}
+	below = lower.dentry->d_sb;
+	/* One operation would wait twice for the update of one policy. */
+	if (below->s_magic == BOESFS_MAGIC && boesfs_sb(below)->policy == options->policy) {
+		err = invalf(fc, "boesfs: the lower mount has the same policy");
+		goto put;
+	}
 	err = boesfs_policy_bind(options->policy, sbi);
 	if (err) {
 		errorf(fc, err == -ERANGE ? "boesfs: the policy has no such class, or none by itself: give class=" :
@@ -193,7 +200,6 @@ static int boesfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	}
 	options->policy = NULL;
 
-	below = lower.dentry->d_sb;
 	sb->s_stack_depth = below->s_stack_depth + 1;
 	sb->s_magic = BOESFS_MAGIC;
 	sb->s_op = &boesfs_super_operations;
@@ -207,6 +213,9 @@ static int boesfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_max = below->s_time_max;
 	/* The umask, or a default ACL in its place, is applied below. */
 	sb->s_flags |= SB_POSIXACL;
+	/* Nobody can change the clone: it stays so. */
+	if (sbi->mnt->mnt_flags & MNT_READONLY)
+		sb->s_flags |= SB_RDONLY;
 	if (sbi->mnt->mnt_flags & MNT_NOEXEC)
 		sb->s_iflags |= SB_I_NOEXEC;
 	if (sbi->mnt->mnt_flags & MNT_NODEV)
@@ -232,11 +241,18 @@ static int boesfs_get_tree(struct fs_context *fc)
 static int boesfs_reconfigure(struct fs_context *fc)
 {
 	struct boesfs_options *options = fc->fs_private;
+	struct boesfs_sb *sbi = boesfs_sb(fc->root->d_sb);
 
-	if (options->policy && options->policy != boesfs_sb(fc->root->d_sb)->policy)
+	if (options->policy && options->policy != sbi->policy)
 		return invalf(fc, "boesfs: a policy is replaced by updating its BPF link");
-	if (options->at || options->has_class)
-		return invalf(fc, "boesfs: the place and class of a mount stay as they are");
+	/* mount(8) gives back what /proc/mounts says, which has the class. */
+	if (options->lower || options->at || (options->tag && options->tag != sbi->tag) ||
+	    (options->has_class && (!sbi->fixed_class || options->class != sbi->class)))
+		return invalf(fc, "boesfs: the lower directory, place, class and tag of a mount stay as they are");
+	if (!(fc->sb_flags & SB_RDONLY) && (sbi->mnt->mnt_flags & MNT_READONLY)) {
+		errorf(fc, "boesfs: the lower mount is read-only");
+		return -EROFS;
+	}
 	sync_filesystem(fc->root->d_sb);
 	return 0;
 }

@@ -18,6 +18,16 @@ static int boesfs_judge_size(struct dentry *dentry, u32 op, size_t size, int fla
 	return boesfs_judge(dentry, op, &args);
 }
 
+/*
+ * Attributes of the file system itself, but for ACLs: the kernel leaves it to
+ * the file system who may use them, so it is asked with the caller's rights.
+ */
+static const struct cred *boesfs_override_for(struct super_block *sb, const char *name)
+{
+	return strncmp(name, XATTR_SYSTEM_PREFIX, XATTR_SYSTEM_PREFIX_LEN) ?
+		boesfs_override(sb) : override_creds(current_cred());
+}
+
 /* An alias of @inode for where the kernel gives none; with a reference, or NULL. */
 static struct dentry *boesfs_dentry_of(struct dentry *dentry, struct inode *inode)
 {
@@ -42,7 +52,7 @@ static int boesfs_xattr_get(const struct xattr_handler *handler, struct dentry *
 		ret = boesfs_judge_size(dentry, BOESFS_OP_GETXATTR, size, 0);
 	}
 	if (!ret) {
-		old = boesfs_override(inode->i_sb);
+		old = boesfs_override_for(inode->i_sb, name);
 		ret = vfs_getxattr(mnt_idmap(boesfs_sb(inode->i_sb)->mnt), boesfs_lower(dentry),
 				   name, value, size);
 		revert_creds(old);
@@ -67,7 +77,7 @@ static int boesfs_xattr_set(const struct xattr_handler *handler, struct mnt_idma
 	ret = mnt_want_write(sbi->mnt);
 	if (ret)
 		return ret;
-	old = boesfs_override(inode->i_sb);
+	old = boesfs_override_for(inode->i_sb, name);
 	ret = value ? vfs_setxattr(lower_idmap, lower, name, value, size, flags) :
 		      vfs_removexattr(lower_idmap, lower, name);
 	revert_creds(old);
@@ -100,7 +110,7 @@ ssize_t boesfs_listxattr(struct dentry *dentry, char *list, size_t size)
 	old = boesfs_override(dentry->d_sb);
 	ret = vfs_listxattr(boesfs_lower(dentry), list, size);
 	revert_creds(old);
-	if (ret <= 0 || !size || capable(CAP_SYS_ADMIN))
+	if (ret <= 0 || !size || ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
 		return ret;
 	/* The mounter sees trusted attributes, the caller does not. */
 	for (name = list, left = ret; left > 0; left -= len) {
@@ -174,7 +184,7 @@ int boesfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_
 	if (!inode_owner_or_capable(&nop_mnt_idmap, inode))
 		return -EPERM;
 	/* The mounter's write would not clear set-group-id where the caller's does. */
-	if ((inode->i_mode & S_ISGID) && type == ACL_TYPE_ACCESS && !in_group_p(inode->i_gid) &&
+	if (acl && (inode->i_mode & S_ISGID) && type == ACL_TYPE_ACCESS && !in_group_p(inode->i_gid) &&
 	    !capable_wrt_inode_uidgid(&nop_mnt_idmap, inode, CAP_FSETID)) {
 		struct iattr attr = { .ia_valid = ATTR_KILL_SGID };
 
