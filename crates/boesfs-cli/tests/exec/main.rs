@@ -306,3 +306,11 @@ fn a_reload_that_the_hook_cannot_do_leaves_the_command_alone() {
     output.read_to_string(&mut rest).expect("text");
     assert_eq!((rest.as_str(), running.wait().expect("ends").code()), ("still here\n", Some(0)));
 }
+
+#[test]
+fn changed_permissions_leave_the_mounts_alone() {
+    let site = Site::new();
+    let script = "mkdir d; for i in 1 2 3; do chmod 700 d; chmod 711 d; done; cat </dev/null && ls /proc/self/status && sh -c 'echo fine'";
+    let output = site.run(Who::Root, &["--cap", "setuid,setgid,chown,fowner"], &["sh", "-c", script]);
+    assert_eq!(out(&output), "/proc/self/status\nfine\n", "{}", err(&output));
+}

@@ -51,8 +51,7 @@ impl Fs {
             return Ok(());
         }
         self.judge(request, state, Op::Stat, || owned_by(Some(&stat)), || node.path())?;
-        self.note_mode(&node, &stat);
-        self.reply_attr(self.attr(&stat), self.lifetimes(None, state).attr, out);
+        self.reply_attr(self.attr(&stat), self.lifetimes(state).attr, out);
         Ok(())
     }
 
@@ -119,14 +118,10 @@ impl Fs {
         if valid(flag::FATTR_KILL_SUIDGID) {
             self.clear_set_ids(fd)?;
         }
-        if self.many_callers && node.is_dir() {
-            node.forget_mode();
-            self.expire_names();
-        }
         let stat = rustix::fs::fstat(fd)?;
         let state = node.state();
         let attr = if self.shows(state) { self.attr(&stat) } else { self.bare_attr(&stat) };
-        self.reply_attr(attr, self.lifetimes(None, state).attr, out);
+        self.reply_attr(attr, self.lifetimes(state).attr, out);
         Ok(())
     }
 
@@ -217,7 +212,6 @@ impl Fs {
             let _acting = request.act()?;
             rustix::fs::setxattr(&*path, name, value, XattrFlags::from_bits_truncate(set.flags))?;
         }
-        self.acl_changed(&node, name);
         Ok(())
     }
 
@@ -230,7 +224,6 @@ impl Fs {
             let _acting = request.act()?;
             rustix::fs::removexattr(&*path, name)?;
         }
-        self.acl_changed(&node, name);
         Ok(())
     }
 
@@ -250,13 +243,6 @@ impl Fs {
         self.judge_node_with(request, node, Op::Setxattr, |args, _| {
             args.with(Arg::Flags, flags.into()).with(Arg::Size, size as u64)
         })
-    }
-
-    fn acl_changed(&self, node: &Node, name: &CStr) {
-        if self.many_callers && node.is_dir() && is_acl(name) {
-            node.forget_mode();
-            self.expire_names();
-        }
     }
 
     pub(super) fn getxattr(&self, request: &Request<'_>, body: &mut Body<'_>, out: &mut Out) -> Result<(), Errno> {

@@ -41,19 +41,18 @@ impl Fs {
         };
         let stat = match found {
             Ok(stat) => stat,
-            Err(Errno::NOENT) => return self.absent(&parent, state, out),
+            Err(Errno::NOENT) => return self.absent(state, out),
             Err(errno) => return Err(errno),
         };
         self.judge_name(request, &parent, name, state, &stat)?;
         let node = self.nodes.refer(Inode::of(&stat), state, &parent, name);
-        self.note_mode(&node, &stat);
-        self.reply_entry(&parent, &node, &stat, out);
+        self.reply_entry(&node, &stat, out);
         Ok(())
     }
 
     /// Replies that there is no such name, which the kernel may keep where that is the same for everybody.
-    fn absent(&self, parent: &Node, state: StateId, out: &mut Out) -> Result<(), Errno> {
-        let life = self.lifetimes(Some(parent), state).entry;
+    fn absent(&self, state: StateId, out: &mut Out) -> Result<(), Errno> {
+        let life = self.lifetimes(state).entry;
         if life.is_zero() {
             return Err(Errno::NOENT);
         }
@@ -176,8 +175,7 @@ impl Fs {
                 ino = self.ino(stat.st_dev, stat.st_ino);
                 if plus == Plus::Yes && self.listed_with_attributes(state, &stat) {
                     let node = self.nodes.refer(Inode::of(&stat), state, dir, record.name);
-                    self.note_mode(&node, &stat);
-                    entry = self.entry(dir, &node, &stat);
+                    entry = self.entry(&node, &stat);
                 }
             }
         }
@@ -197,13 +195,6 @@ impl Fs {
 
     fn stat_needs_closer_look(&self, request: &Request<'_>, state: StateId) -> bool {
         request.class().is_none_or(|class| self.policy.rights.row(state, class).closer.contains(Op::Stat))
-    }
-
-    /// Notes the mode of an object, as far as the lifetime of names depends on it.
-    pub(super) fn note_mode(&self, node: &Node, stat: &Stat) {
-        if self.many_callers && node.is_dir() {
-            node.note_mode(stat.st_mode);
-        }
     }
 
     /// How long a name of this object may live, given that special files are found by verdict.

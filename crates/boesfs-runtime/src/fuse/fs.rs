@@ -16,7 +16,7 @@ use super::caller::{Acting, Classes, Own};
 use super::handle::Handles;
 use super::lock::Locks;
 use super::node::{Node, Nodes};
-use super::wire::{Attr, AttrOut, Body, EntryOut, InHeader, Out, flag, opcode};
+use super::wire::{Attr, AttrOut, Body, EntryOut, InHeader, Out, opcode};
 use super::{Config, EventSink, FuseError, Passthrough, Policy};
 use crate::sandbox::Privilege;
 
@@ -75,12 +75,10 @@ pub(super) struct Fs {
     pub(super) hidden: Mutex<FxHashMap<(StateId, ClassId), bool>>,
     /// The device of the root: inode numbers on others are mixed with their device.
     root_dev: u64,
-    /// Rights are those of callers, which differ: a change of permissions must reach what the kernel keeps.
+    /// Rights are those of callers, which differ: the kernel may keep no name, since it asks nobody whether another may find it.
     pub(super) many_callers: bool,
     /// The user and group that the mount's user namespace knows, where it knows no others.
     only_ids: Option<(u32, u32)>,
-    /// Whether the kernel understands "look at every name again".
-    pub(super) epochs: bool,
 }
 
 /// How long the kernel may keep a name and attributes.
@@ -112,7 +110,6 @@ impl Fs {
             many_callers: config.identity == super::Identity::Caller,
             only_ids: (Privilege::of_caller() == Privilege::Ordinary)
                 .then(|| (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())),
-            epochs: kernel_has_epochs(),
             policy: config.policy,
         })
     }
@@ -192,11 +189,11 @@ impl Fs {
         Ok(Answer::Later)
     }
 
-    /// How long the kernel may keep names and attributes of objects of state `state` in `parent`.
+    /// How long the kernel may keep names and attributes of objects of state `state`.
     ///
     /// Attributes that some class may not see, or that a rule records, are asked for each time; so are names that some
-    /// class must not find, and names in directories that not everybody may search.
-    pub(super) fn lifetimes(&self, parent: Option<&Node>, state: StateId) -> Lifetimes {
+    /// class must not find, and all names where callers differ.
+    pub(super) fn lifetimes(&self, state: StateId) -> Lifetimes {
         let mut shown = true;
         let mut listed = true;
         for class in self.classes.all() {
@@ -204,9 +201,8 @@ impl Fs {
             shown &= row.plainly_allows(Op::Stat);
             listed &= !row.closer.contains(Op::Stat);
         }
-        let searched = parent.is_none_or(|parent| !self.many_callers || (self.epochs && parent.searched_by_all()));
         Lifetimes {
-            entry: if listed && searched { self.lifetime } else { Duration::ZERO },
+            entry: if listed && !self.many_callers { self.lifetime } else { Duration::ZERO },
             attr: if shown { self.lifetime } else { Duration::ZERO },
         }
     }
@@ -259,14 +255,14 @@ impl Fs {
     }
 
     /// Replies with a name that leads to `node`.
-    pub(super) fn reply_entry(&self, parent: &Node, node: &Node, stat: &Stat, out: &mut Out) {
-        out.push(&self.entry(parent, node, stat));
+    pub(super) fn reply_entry(&self, node: &Node, stat: &Stat, out: &mut Out) {
+        out.push(&self.entry(node, stat));
     }
 
     /// The entry of a name in `parent` that leads to `node`.
-    pub(super) fn entry(&self, parent: &Node, node: &Node, stat: &Stat) -> EntryOut {
+    pub(super) fn entry(&self, node: &Node, stat: &Stat) -> EntryOut {
         let state = node.state();
-        let lives = self.lifetimes(Some(parent), state);
+        let lives = self.lifetimes(state);
         let found = !self.is_found_by_verdict(state, stat);
         EntryOut {
             nodeid: node.id,
@@ -304,13 +300,6 @@ impl Fs {
         rustix::fs::open(&*super::caller::FdPath::new(held).to_c(), flags, Mode::empty())
     }
 
-    /// Tells the kernel to look at every name again before it uses it.
-    pub(super) fn expire_names(&self) {
-        let header = super::wire::OutHeader { len: 16, error: flag::NOTIFY_INC_EPOCH, unique: 0 };
-        // Where the kernel does not know it, names in directories not open to all have no lifetime.
-        let _ = rustix::io::write(&self.device, bytemuck::bytes_of(&header));
-    }
-
     pub(super) fn device(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }
@@ -323,13 +312,4 @@ pub(super) const WAITS: Errno = Errno::INPROGRESS;
 fn encode_dev(dev: u64) -> u32 {
     let (major, minor) = (rustix::fs::major(dev), rustix::fs::minor(dev));
     minor & 0xff | major << 8 | (minor & !0xff) << 12
-}
-
-/// The kernel has had "look at every name again" since Linux 6.16.
-fn kernel_has_epochs() -> bool {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|n| n.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    version >= (6, 16)
 }

@@ -65,8 +65,7 @@ impl Fs {
     fn reply_made(&self, target: &Target<'_>, out: &mut Out) -> Result<(), Errno> {
         let stat = rustix::fs::statat(target.parent.fd()?, target.name, AtFlags::SYMLINK_NOFOLLOW)?;
         let node = self.nodes.refer(Inode::of(&stat), target.state, &target.parent, target.name);
-        self.note_mode(&node, &stat);
-        self.reply_entry(&target.parent, &node, &stat, out);
+        self.reply_entry(&node, &stat, out);
         Ok(())
     }
 
@@ -113,7 +112,7 @@ impl Fs {
         };
         match opened {
             Ok(opened) => {
-                self.reply_entry(&target.parent, &node, &stat, out);
+                self.reply_entry(&node, &stat, out);
                 out.push(&opened);
                 Ok(())
             }
@@ -149,7 +148,7 @@ impl Fs {
         let held = self.path_only(&fd)?;
         let node = self.nodes.refer_unnamed(Inode::of(&stat), state, held);
         let opened = self.opened(node.clone(), create.flags, fd, &stat);
-        self.reply_entry(&parent, &node, &stat, out);
+        self.reply_entry(&node, &stat, out);
         out.push(&opened);
         Ok(())
     }

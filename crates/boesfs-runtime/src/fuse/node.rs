@@ -14,15 +14,10 @@ use rustc_hash::{FxHashMap, FxHasher};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::caller::FdPath;
 use super::descriptors::{self, Held, Use};
 use super::handle::Backing;
 
 const SHARDS: usize = 16;
-
-/// Everybody may search the directory; somebody may not. Above all bits of a mode.
-const SEARCHED: u32 = 1 << 30;
-const NOT_SEARCHED: u32 = 1 << 31;
 
 /// Which inode below, and what kind of object it is (the `S_IFMT` bits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,8 +51,6 @@ pub(super) struct Node {
     lookups: AtomicU64,
     fd: OnceLock<Held>,
     place: Mutex<Option<Place>>,
-    /// Of a directory: its mode when last seen, with [`SEARCHED`] or [`NOT_SEARCHED`] once that is known.
-    search: AtomicU32,
     /// How open files of this node share a passthrough registration.
     pub(super) backing: Mutex<Backing>,
 }
@@ -71,7 +64,6 @@ impl Node {
             lookups: AtomicU64::new(1),
             fd: OnceLock::new(),
             place: Mutex::new(place),
-            search: AtomicU32::new(0),
             backing: Mutex::default(),
         }
     }
@@ -138,35 +130,6 @@ impl Node {
         if !known {
             *place = Some(Place { parent: parent.clone(), name: name.to_owned() });
         }
-    }
-
-    /// Whether everybody may search this directory, so that names in it may be kept for everybody.
-    pub(super) fn searched_by_all(&self) -> bool {
-        let known = self.search.load(Ordering::Relaxed);
-        if known & (SEARCHED | NOT_SEARCHED) != 0 {
-            return known & SEARCHED != 0;
-        }
-        let Ok(fd) = self.fd() else { return false };
-        let Ok(stat) = rustix::fs::fstat(fd) else { return false };
-        // An ACL can refuse somebody what the mode seems to give.
-        let acl = rustix::fs::getxattr(&*FdPath::new(fd).to_c(), c"system.posix_acl_access", &mut [0u8; 0]);
-        let all = stat.st_mode & 0o111 == 0o111 && matches!(acl, Err(Errno::NODATA | Errno::OPNOTSUPP));
-        let verdict = if all { SEARCHED } else { NOT_SEARCHED };
-        self.search.store(stat.st_mode | verdict, Ordering::Relaxed);
-        all
-    }
-
-    /// Notes the mode of this directory: where it has changed, who may search it is to be found out again.
-    pub(super) fn note_mode(&self, mode: u32) {
-        let known = self.search.load(Ordering::Relaxed);
-        if known & !(SEARCHED | NOT_SEARCHED) != mode {
-            self.search.store(mode, Ordering::Relaxed);
-        }
-    }
-
-    /// Forgets who may search this directory.
-    pub(super) fn forget_mode(&self) {
-        self.search.store(0, Ordering::Relaxed);
     }
 
     /// Its absolute path inside the mount, from the names it was found by.

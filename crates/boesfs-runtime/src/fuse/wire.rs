@@ -143,8 +143,6 @@ pub(super) mod flag {
     pub(in super::super) const IOCTL_UNRESTRICTED: u32 = 1 << 1;
     /// `__FMODE_EXEC`: the open is an exec's.
     pub(in super::super) const OPEN_EXEC: u32 = 0x20;
-    /// Notification: forget when every cached name was last confirmed (Linux 6.16).
-    pub(in super::super) const NOTIFY_INC_EPOCH: i32 = 8;
 }
 
 /// The rest of a request: taken apart from the front. Whatever is too short is `EIO`.
