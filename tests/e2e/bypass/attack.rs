@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use boesfs_runtime::hook::Hook;
+
 use super::arena::{Arena, Guard, as_refused, dig};
 use crate::rig::{Run, Sandbox, hook, native, program, repository};
 
@@ -36,7 +38,7 @@ pub(super) fn attack_by_hook(
 /// Runs an attack both ways and returns its run under the policy.
 pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> Run {
     let cell = cell.trim_start_matches("r#").replace('_', "-");
-    if !matches!(outcome, Outcome::StoppedWithoutControl(..)) {
+    if !matches!(outcome, Outcome::StoppedWithoutControl(..)) && controlled() {
         let run = free(&Arena::new(guard), name, &cell);
         assert_eq!(run.status, 0, "without a policy, this attack must get through: {run:#?}");
     }
@@ -54,6 +56,12 @@ pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> 
         Outcome::Killed => assert_eq!(run.status, 137, "{run:#?}"),
     }
     run
+}
+
+/// Whether attacks run without a policy, too. In a guest, which is slow, the runs with the FUSE hook have done that for the others:
+/// what a program can do without a sandbox does not depend on the hook.
+fn controlled() -> bool {
+    hook() == Hook::Fuse || std::env::var_os("BOESFS_BYPASS").is_none()
 }
 
 /// Without a policy. What needs root gets it in namespaces of its own, where it harms nobody.
