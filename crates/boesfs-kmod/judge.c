@@ -74,6 +74,19 @@ static void boesfs_fill(struct boesfs_request *request, struct dentry *dentry,
 	request->args[BOESFS_ARG_OWNER] = from_kuid(&init_user_ns, owner);
 }
 
+/* What open(2) with O_TMPFILE is about to make is called "/": it has the path that it is judged by. */
+static void boesfs_name_unnamed(struct boesfs_event *event, struct dentry *dentry)
+{
+	static const char unnamed[] = "#tmpfile";
+	size_t len = sizeof(unnamed) - 1;
+
+	if (IS_ROOT(dentry) || dentry->d_name.name[0] != '/' ||
+	    event->length - 1 + len > sizeof(event->path))
+		return;
+	memcpy(event->path + event->length - 1, unnamed, len);
+	event->length += len - 1;
+}
+
 /* Tells whoever uses the policy; what cannot be told is counted. */
 static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct dentry *dentry,
 			u32 class, u32 op, u64 verdict)
@@ -101,6 +114,7 @@ static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct de
 	} else {
 		event->length = strlen(path);
 		memmove(event->path, path, event->length);
+		boesfs_name_unnamed(event, dentry);
 	}
 	memset(event->path + event->length, 0, sizeof(event->path) - event->length);
 	if (!ops->record(event)) {
