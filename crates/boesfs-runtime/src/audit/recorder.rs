@@ -39,7 +39,10 @@ pub struct Totals {
 
 /// The sink of `boesfs exec`. Its thread starts with the first event. Clones are the same recorder.
 #[derive(Clone)]
-pub struct Recorder(Arc<Shared>);
+pub struct Recorder {
+    shared: Arc<Shared>,
+    names: Names,
+}
 
 struct Shared {
     state: Mutex<State>,
@@ -55,7 +58,7 @@ struct State {
 
 enum Writer {
     /// No event yet.
-    Idle(Names, Streams),
+    Idle(Streams),
     Running(JoinHandle<()>),
     Gone,
 }
@@ -64,34 +67,38 @@ enum Writer {
 pub(super) struct Entry {
     pub(super) event: Event,
     pub(super) subject: Subject,
+    /// Of the policy that was asked.
+    pub(super) names: Names,
 }
 
 impl Recorder {
     /// A recorder for the policy behind `names`.
     #[must_use]
     pub fn new(names: Names, streams: Streams) -> Recorder {
-        let state = State {
-            waiting: VecDeque::new(),
-            totals: Totals::default(),
-            closed: false,
-            writer: Writer::Idle(names, streams),
-        };
-        Recorder(Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() }))
+        let state =
+            State { waiting: VecDeque::new(), totals: Totals::default(), closed: false, writer: Writer::Idle(streams) };
+        Recorder { shared: Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new() }), names }
+    }
+
+    /// The same recorder for events of another policy.
+    #[must_use]
+    pub fn named(&self, names: Names) -> Recorder {
+        Recorder { shared: Arc::clone(&self.shared), names }
     }
 
     /// Writes what waits, ends the stream, and gives the totals. Later events are dropped.
     pub fn finish(&self) -> Totals {
         let writer = {
-            let mut state = self.0.lock();
+            let mut state = self.shared.lock();
             state.closed = true;
             std::mem::replace(&mut state.writer, Writer::Gone)
         };
-        self.0.wake.notify_all();
+        self.shared.wake.notify_all();
         if let Writer::Running(thread) = writer {
             // A panic of the writer has been told on standard error; there is nothing left to write.
             let _ = thread.join();
         }
-        self.0.lock().totals
+        self.shared.lock().totals
     }
 }
 
@@ -102,7 +109,7 @@ impl Shared {
     }
 
     /// The writer's loop: waits for entries, writes them in batches, until closed and empty.
-    fn write(&self, names: &Names, streams: Streams) {
+    fn write(&self, streams: Streams) {
         let mut people = streams.people.map(People::new);
         let mut json = streams.json;
         loop {
@@ -119,10 +126,10 @@ impl Shared {
             let mut text = String::new();
             for entry in &batch {
                 if let Some(people) = &mut people {
-                    people.line(names, entry);
+                    people.line(&entry.names, entry);
                 }
                 if json.is_some() {
-                    json::line(&mut text, names, entry, lost);
+                    json::line(&mut text, &entry.names, entry, lost);
                 }
             }
             if let Some(people) = &mut people {
@@ -143,7 +150,7 @@ impl Shared {
 
 impl Recorder {
     fn push(&self, entry: Entry) {
-        let mut state = self.0.lock();
+        let mut state = self.shared.lock();
         if state.closed {
             return;
         }
@@ -162,18 +169,18 @@ impl Recorder {
         }
         state.waiting.push_back(entry);
         if matches!(state.writer, Writer::Idle(..))
-            && let Writer::Idle(names, streams) = std::mem::replace(&mut state.writer, Writer::Gone)
+            && let Writer::Idle(streams) = std::mem::replace(&mut state.writer, Writer::Gone)
         {
-            let shared = Arc::clone(&self.0);
+            let shared = Arc::clone(&self.shared);
             let thread = std::thread::Builder::new().name("audit".to_owned());
-            match thread.spawn(move || shared.write(&names, streams)) {
+            match thread.spawn(move || shared.write(streams)) {
                 Ok(thread) => state.writer = Writer::Running(thread),
                 // The answer to the request does not depend on it; the loss is counted.
                 Err(_) => state.totals.lost += 1,
             }
         }
         drop(state);
-        self.0.wake.notify_one();
+        self.shared.wake.notify_one();
     }
 }
 
@@ -182,7 +189,7 @@ impl Recorder {
     pub fn record_past(&self, event: Event, process: u32) {
         if is_recorded(&event.verdict) {
             let Subject { uid, .. } = Subject::of_thread(event.pid);
-            self.push(Entry { event, subject: Subject { pid: process, uid } });
+            self.push(Entry { event, subject: Subject { pid: process, uid }, names: self.names.clone() });
         }
     }
 }
@@ -197,12 +204,12 @@ impl EventSink for Recorder {
         if event.verdict.effect == Effect::Kill {
             process::kill(&subject);
         }
-        self.push(Entry { event, subject });
+        self.push(Entry { event, subject, names: self.names.clone() });
     }
 }
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("totals", &self.0.lock().totals).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("totals", &self.shared.lock().totals).finish_non_exhaustive()
     }
 }

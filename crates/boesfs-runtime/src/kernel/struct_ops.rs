@@ -28,7 +28,7 @@ pub struct Registered {
     link: OwnedFd,
     /// The map that is registered.
     policy: OwnedFd,
-    /// The ring buffer, the same for a policy and those that take its place.
+    /// The ring buffer of its events.
     events: OwnedFd,
     name: String,
 }
@@ -50,9 +50,11 @@ impl Registered {
     /// # Errors
     /// As [`Registered::new`]; the policy stays as it was.
     pub fn replace(&mut self, object: &PolicyObject) -> Result<(), KernelError> {
-        let policy = load(object, &self.name, &self.events)?;
+        // A ring buffer of its own: the numbers of rules in events are those of the policy that was asked.
+        let events = sys::ring_buffer(Map::Events.name(), Map::Events.entries())?;
+        let policy = load(object, &self.name, &events)?;
         sys::update_link(&self.link, &policy, &self.policy)?;
-        self.policy = policy;
+        (self.policy, self.events) = (policy, events);
         Ok(())
     }
 
@@ -70,7 +72,7 @@ impl Registered {
         &self.name
     }
 
-    /// The ring buffer of its events.
+    /// The ring buffer of its events; another one for each policy.
     #[must_use]
     pub fn events(&self) -> &OwnedFd {
         &self.events

@@ -272,7 +272,7 @@ impl Drop for Armed {
         if let Ok(content) = sys::read_data(self.loaded.data(Data::Live), Data::Live) {
             let mut counts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
             for (count, bytes) in counts.iter_mut().zip(content[live::COUNTERS..].as_chunks().0) {
-                *count = u64::from_le_bytes(*bytes);
+                *count += u64::from_le_bytes(*bytes);
             }
         }
     }

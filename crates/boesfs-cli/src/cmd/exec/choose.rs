@@ -16,7 +16,7 @@ use crate::hooks::Choice;
 pub(super) fn hook(args: &ExecArgs, manifest: &Manifest) -> Result<Hook> {
     let hook = match args.hook {
         Choice::Named(hook) => hook,
-        Choice::Auto => best(args, manifest),
+        Choice::Auto => best(manifest),
     };
     let losses = hook.losses(manifest);
     tell(hook, &losses, manifest);
@@ -27,11 +27,9 @@ pub(super) fn hook(args: &ExecArgs, manifest: &Manifest) -> Result<Hook> {
 }
 
 /// The first that is usable and exact; the one that works everywhere, if there is none.
-fn best(args: &ExecArgs, manifest: &Manifest) -> Hook {
-    // The LSM hook judges everything as one set of roles.
-    let one_class = !args.role.is_empty() || manifest.subjects.classes.len() == 1;
-    let knows = |hook: Hook| hook != Hook::Lsm || one_class;
-    let exact = |hook: &Hook| hook.losses(manifest).is_empty() && knows(*hook) && usable(*hook);
+fn best(manifest: &Manifest) -> Hook {
+    // The LSM hook leaves the host's sockets in reach (docs/lsm.md): it is taken by name alone.
+    let exact = |hook: &Hook| *hook != Hook::Lsm && hook.losses(manifest).is_empty() && usable(*hook);
     Hook::ALL.into_iter().find(exact).unwrap_or(Hook::Fuse)
 }
 

@@ -4,7 +4,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use anyhow::{Result, bail};
+use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
+use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::kmod::{KmodTree, Policy, Watch};
@@ -15,7 +17,7 @@ use boesfs_runtime::sandbox::session::{Classes, Unclassed};
 use boesfs_runtime::sandbox::{self, Ended};
 use rustix::thread::CapabilitySet;
 
-use super::{ExecArgs, finish, note, plan, recorder, tell};
+use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
 /// Runs the command under `object`.
 pub(super) fn run(
@@ -42,7 +44,8 @@ pub(super) fn run(
     }
     let plan = plan(args, policy.manifest(), root, keep)?;
     let recorder = recorder(args, policy, classes)?;
-    let mut layer = Kmod { registered, tree, recorder: recorder.clone(), watch: None };
+    let manifest = object.manifest.clone();
+    let mut layer = Kmod { args, manifest, class, registered, tree, recorder: recorder.clone(), watch: None };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
     drop(layer);
     finish(args, recorder);
@@ -50,18 +53,44 @@ pub(super) fn run(
 }
 
 /// The kernel module's hook at work. What listens ends before the policy goes.
-struct Kmod {
+struct Kmod<'a> {
+    args: &'a ExecArgs,
+    /// Of the policy in force.
+    manifest: Manifest,
+    class: Option<ClassId>,
     watch: Option<Watch>,
     registered: Policy,
     tree: KmodTree,
     recorder: Recorder,
 }
 
-impl Layer for Kmod {
+impl Layer for Kmod<'_> {
     /// The tree is mounted: from here on there may be events.
     fn serve(&mut self, _token: OwnedFd) -> io::Result<()> {
         let watch = self.registered.watch(&self.tree, self.recorder.clone()).map_err(io::Error::other)?;
         self.watch = Some(watch);
         Ok(())
+    }
+
+    fn reload(&mut self) -> Result<String, String> {
+        let new = renew::read(self.args, Hook::Kmod, &self.manifest, self.class)?;
+        if new.class != self.class {
+            return Err("the session's roles have another number in it: start the sandbox anew".to_owned());
+        }
+        if new.object.manifest.subjects.exes.is_empty() != self.manifest.subjects.exes.is_empty() {
+            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
+        }
+        self.registered.replace(&new.object).map_err(|error| error.to_string())?;
+        let recorder = self.recorder.named(new.names);
+        let told = format!("policy {} is in force, as it is written now", new.object.manifest.name);
+        self.manifest = new.object.manifest;
+        // What the old one has recorded is passed on before its reader ends.
+        match self.registered.watch(&self.tree, recorder) {
+            Ok(watch) => {
+                self.watch = Some(watch);
+                Ok(told)
+            }
+            Err(error) => Ok(format!("{told}, but its records cannot be read: {error}")),
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use boesfs_codegen::object::PolicyObject;
+use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard};
@@ -16,7 +17,7 @@ use boesfs_runtime::sandbox::zones::Access;
 use boesfs_runtime::sandbox::{self, Ended};
 use rustix::thread::CapabilitySet;
 
-use super::{ExecArgs, finish, note, plan, recorder, tell};
+use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
 /// Runs the command under `object`.
 pub(super) fn run(
@@ -47,7 +48,16 @@ pub(super) fn run(
     let plan = Plan { cgroup: Some(Arc::new(cgroup.procs()?)), ..plan(args, policy.manifest(), root, keep)? };
     let recorder = recorder(args, policy, classes)?;
     let doubts = Doubts::default();
-    let mut layer = Lsm { guard: Some(guard), object, recorder: recorder.clone(), doubts: doubts.clone(), armed: None };
+    let mut layer = Lsm {
+        args,
+        object: object.clone(),
+        class: *class,
+        cgroup: cgroup.id(),
+        guard: Some(guard),
+        recorder: recorder.clone(),
+        doubts: doubts.clone(),
+        armed: None,
+    };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
     // Every task of the cgroup is gone.
     drop(layer);
@@ -62,11 +72,16 @@ pub(super) fn run(
 
 /// The hook at work.
 struct Lsm<'a> {
+    args: &'a ExecArgs,
+    /// The policy in force.
+    object: PolicyObject,
+    class: ClassId,
+    cgroup: u64,
     guard: Option<Guard>,
-    object: &'a PolicyObject,
     recorder: Recorder,
     doubts: Doubts,
-    armed: Option<Armed>,
+    /// The programs at work, and the sandbox that they judge.
+    armed: Option<(Armed, Members)>,
 }
 
 impl Layer for Lsm<'_> {
@@ -77,7 +92,20 @@ impl Layer for Lsm<'_> {
     fn guard(&mut self, members: Members) -> io::Result<()> {
         let guard = self.guard.take().ok_or(io::ErrorKind::AlreadyExists)?;
         let armed = guard.arm(members.init, &self.object.tables, self.recorder.clone(), &self.doubts);
-        self.armed = Some(armed.map_err(io::Error::other)?);
+        self.armed = Some((armed.map_err(io::Error::other)?, members));
         Ok(())
+    }
+
+    /// The new programs are attached before the old ones are detached: in between, both must allow.
+    fn reload(&mut self) -> Result<String, String> {
+        let Some((_, members)) = self.armed else { return Err("the command has not been started yet".to_owned()) };
+        let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, Some(self.class))?;
+        let class = new.class.unwrap_or(self.class);
+        let guard = Guard::load(&new.object, class, self.cgroup).map_err(|error| error.to_string())?;
+        let recorder = self.recorder.named(new.names);
+        let armed = guard.arm(members.init, &new.object.tables, recorder, &self.doubts);
+        self.armed = Some((armed.map_err(|error| error.to_string())?, members));
+        (self.object, self.class) = (new.object, class);
+        Ok(format!("policy {} is in force, as it is written now", self.object.manifest.name))
     }
 }

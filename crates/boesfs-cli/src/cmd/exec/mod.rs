@@ -5,6 +5,7 @@ mod choose;
 mod fuse;
 mod kmod;
 mod lsm;
+mod renew;
 mod tell;
 
 use std::ffi::{CString, OsString};

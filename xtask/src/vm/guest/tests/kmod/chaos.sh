@@ -46,7 +46,7 @@ while [ "$(date +%s)" -lt "$end" ]; do
     case $((RANDOM % 8)) in
     0 | 1 | 2) [ "$(echo $agents | wc -w)" -ge 4 ] || start $((RANDOM % 4 + 1)) ;;
     3) agent=$(any) && [ -n "$agent" ] && kill -KILL "$agent" 2>/dev/null || true ;;
-    4 | 5) agent=$(any) && [ -n "$agent" ] && kill -HUP "$agent" 2>/dev/null || true ;;
+    4 | 5) agent=$(any) && [ -n "$agent" ] && timeout 20 boesfs reload "$agent" >>reloads 2>&1 || true ;;
     6) rmmod boesfs 2>/dev/null || true ;;
     7) [ -d /sys/module/boesfs ] || insmod /lab/modules/99-boesfs.ko ;;
     esac

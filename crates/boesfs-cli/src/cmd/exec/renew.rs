@@ -1,0 +1,54 @@
+//! The policy as it is written now, for a sandbox that runs already.
+
+use std::sync::Arc;
+
+use boesfs_codegen::manifest::Manifest;
+use boesfs_codegen::object::PolicyObject;
+use boesfs_lang::check::Limits;
+use boesfs_lang::subjects::{ClassId, RoleId};
+use boesfs_runtime::audit::Names;
+use boesfs_runtime::hook::Hook;
+
+use super::ExecArgs;
+use crate::load::{self, Setting, SystemNames};
+
+/// A policy that can take the place of the one in force.
+pub(super) struct Renewed {
+    pub(super) object: PolicyObject,
+    pub(super) names: Names,
+    /// The class with the session's roles.
+    pub(super) class: Option<ClassId>,
+}
+
+/// Reads the policy again, for subjects that have the roles of `class` in the policy behind `old`.
+///
+/// # Errors
+/// Why it cannot take the other one's place; its mistakes are shown on standard error.
+pub(super) fn read(args: &ExecArgs, hook: Hook, old: &Manifest, class: Option<ClassId>) -> Result<Renewed, String> {
+    let setting = Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() };
+    let object = load::object(&args.policy, &setting).map_err(|error| {
+        error.show("boesfs");
+        error.to_string()
+    })?;
+    let losses = hook.losses(&object.manifest);
+    if let Some(loss) = losses.first().filter(|_| !args.best_effort) {
+        let place = loss.rule.and_then(|rule| object.manifest.place(rule));
+        let place = place.map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
+        return Err(format!("{place}: the {hook} hook {}", loss.what));
+    }
+    let class = class.map(|class| same_roles(old, class, &object.manifest)).transpose()?;
+    Ok(Renewed { names: Names(Arc::new(object.manifest.clone())), class, object })
+}
+
+/// The class of `new` whose roles have the names of those of `class` in `old`.
+fn same_roles(old: &Manifest, class: ClassId, new: &Manifest) -> Result<ClassId, String> {
+    let roles = old.subjects.classes.get(class.0 as usize).map_or(&[][..], |class| &class.roles);
+    let mut found: Vec<RoleId> = Vec::new();
+    for role in roles {
+        let name = &old.subjects.roles[role.0 as usize].name;
+        let role = new.subjects.role_by_name(name);
+        found.push(role.ok_or_else(|| format!("it has no role `{name}` any more, which the session holds"))?);
+    }
+    let class = new.subjects.class_of(&found);
+    class.ok_or_else(|| "nobody may hold the roles of the session at once any more".to_owned())
+}
