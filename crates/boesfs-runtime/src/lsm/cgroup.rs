@@ -19,6 +19,8 @@ const PREFIX: &str = "boesfs-";
 /// A cgroup. Dropping it removes it: all its tasks must be gone.
 #[derive(Debug)]
 pub struct Cgroup {
+    /// Closed last: without it, the mount that the others are of is gone.
+    hierarchy: OwnedFd,
     parent: OwnedFd,
     name: String,
     id: u64,
@@ -48,7 +50,7 @@ impl Cgroup {
             let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR);
         }
         let (id, procs) = opened.map_err(io::Error::from).map_err(system("open the cgroup"))?;
-        Ok(Cgroup { parent, name, id, procs })
+        Ok(Cgroup { hierarchy: root, parent, name, id, procs })
     }
 
     fn open(parent: &OwnedFd, name: &str) -> rustix::io::Result<(u64, OwnedFd)> {
@@ -77,6 +79,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
+        debug_assert!(rustix::fs::fstat(&self.hierarchy).is_ok());
         // A task that is being reaped may still be in it for a moment.
         for _ in 0..100 {
             match unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR) {

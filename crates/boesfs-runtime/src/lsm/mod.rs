@@ -100,6 +100,7 @@ pub struct Guard {
     loaded: Loaded,
     programs: Vec<(&'static LsmProgram, OwnedFd)>,
     learn: OwnedFd,
+    appends_only: bool,
 }
 
 /// Hooks that older kernels lack, where another one is asked as well.
@@ -127,8 +128,8 @@ impl Guard {
         let loaded = Loaded::new(object, &content).map_err(kernel("maps"))?;
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let mut programs = Vec::new();
-        let restricted = restricted(&object.tables, class);
-        let appends = appends_only(&object.tables, class);
+        let restricted = restricted(object, class);
+        let appends = appends_only(object, class);
         let in_union = loaded.types().in_union(Field::FILE_PATH);
         for program in &PROGRAMS {
             let mut asked = Ops(restricted.0 & program.ops.0);
@@ -163,7 +164,13 @@ impl Guard {
             };
             programs.push((program, loaded.load(object, program.name, kind).map_err(kernel(program.name))?));
         }
-        Ok(Guard { loaded, programs, learn })
+        Ok(Guard { loaded, programs, learn, appends_only: appends })
+    }
+
+    /// Whether something may be appended to that may not be written: fallocate(2) must be refused then, which no hook sees apart.
+    #[must_use]
+    pub fn appends_only(&self) -> bool {
+        self.appends_only
     }
 
     /// The programs that are used, and how many instructions the verifier looked at for each.
@@ -218,19 +225,21 @@ const fn live_bytes() -> usize {
 }
 
 /// The operations that are not plainly allowed everywhere for `class`.
-fn restricted(tables: &Tables, class: ClassId) -> Ops {
-    let live = 1..tables.states.len() as u32;
-    let rows = live.map(|state| <Tables as Rights>::row(tables, StateId(state), class));
-    let allowed = rows.fold(Ops::ALL.0, |all, Row { allowed, closer }| all & allowed.0 & !closer.0);
+fn restricted(object: &PolicyObject, class: ClassId) -> Ops {
+    let allowed = rows(object, class).fold(Ops::ALL.0, |all, Row { allowed, closer }| all & allowed.0 & !closer.0);
     Ops(Ops::ALL.0 & !allowed)
 }
 
 /// Whether something may be appended to that may not be written.
-fn appends_only(tables: &Tables, class: ClassId) -> bool {
-    (1..tables.states.len() as u32).any(|state| {
-        let row = <Tables as Rights>::row(tables, StateId(state), class);
-        (row.allowed.contains(Op::Append) || row.closer.contains(Op::Append)) && !row.plainly_allows(Op::Write)
-    })
+fn appends_only(object: &PolicyObject, class: ClassId) -> bool {
+    let may_append = |row: &Row| row.allowed.contains(Op::Append) || row.closer.contains(Op::Append);
+    rows(object, class).any(|row| may_append(&row) && !row.plainly_allows(Op::Write))
+}
+
+/// The rows of `class` at every state but the dead one. The table goes on with padding, which no path leads to.
+fn rows(object: &PolicyObject, class: ClassId) -> impl Iterator<Item = Row> {
+    let states = object.tables.states.len().min(object.manifest.sizes.states as usize);
+    (1..states as u32).map(move |state| <Tables as Rights>::row(&object.tables, StateId(state), class))
 }
 
 /// How often something was refused without a verdict, by reason.

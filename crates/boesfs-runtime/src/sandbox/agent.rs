@@ -69,7 +69,7 @@ pub enum RunError {
 /// [`RunError`]; in both cases nothing of the workload is left.
 pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
     refuse_directories()?;
-    let filter = Filter::new(plan.tracing)?;
+    let filter = Filter::new(plan.tracing, plan.allocation)?;
     // Where the caller ignores it, children would be reaped before anyone could ask how they ended.
     sys::set_disposition(libc::SIGCHLD, Disposition::Default);
     let taken = SignalSet::of(&TAKEN);

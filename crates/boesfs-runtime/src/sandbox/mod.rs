@@ -33,4 +33,4 @@ pub mod zones;
 pub use agent::{Ended, RunError, run};
 pub use error::SetupError;
 pub use namespaces::Privilege;
-pub use seccomp::Tracing;
+pub use seccomp::{Allocation, Tracing};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::thread::CapabilitySet;
 
-use super::seccomp::Tracing;
+use super::seccomp::{Allocation, Tracing};
 use super::zones::{Access, Zone};
 use crate::kmod::KmodTree;
 
@@ -62,6 +62,8 @@ pub struct Plan {
     pub keep: CapabilitySet,
     /// Whether it may trace its own processes.
     pub tracing: Tracing,
+    /// Whether files' blocks can be allocated apart from writing.
+    pub allocation: Allocation,
     /// The file `cgroup.procs` of the cgroup whose tasks are judged, where a hook judges tasks and not a tree of its own.
     pub cgroup: Option<Arc<OwnedFd>>,
     /// What runs.

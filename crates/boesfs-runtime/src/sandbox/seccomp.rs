@@ -19,6 +19,15 @@ use seccompiler::{
 
 use super::error::SetupError;
 
+/// Whether blocks of a file can be allocated and punched by fallocate(2) and its kin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// As the hook says.
+    Judged,
+    /// `EOPNOTSUPP`, as where a file system cannot: for a hook that does not see them, where something may be appended to but not written.
+    Unsupported,
+}
+
 /// Whether the workload may look into the memory of its own processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tracing {
@@ -79,6 +88,9 @@ const NAMESPACES: [i32; 8] = [
     0x80,
 ];
 
+/// Requests that allocate or punch blocks: `FS_IOC_RESVSP`, `_UNRESVSP`, the same with 64 bits, `FS_IOC_ZERO_RANGE`.
+const ALLOCATING: [u32; 5] = [0x4030_5828, 0x4030_5829, 0x4030_582a, 0x4030_582b, 0x4030_5839];
+
 /// Requests that type into a terminal.
 const TYPING: [libc::c_ulong; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
@@ -87,8 +99,8 @@ pub(super) struct Filter(BpfProgram);
 
 impl Filter {
     /// Compiles the filter for this machine.
-    pub(super) fn new(tracing: Tracing) -> Result<Filter, SetupError> {
-        compile(tracing)
+    pub(super) fn new(tracing: Tracing, allocation: Allocation) -> Result<Filter, SetupError> {
+        compile(tracing, allocation)
             .map_err(|error| SetupError::new("make the system call filter", std::io::Error::other(error.to_string())))
     }
 
@@ -99,7 +111,7 @@ impl Filter {
     }
 }
 
-fn compile(tracing: Tracing) -> Result<Filter, seccompiler::BackendError> {
+fn compile(tracing: Tracing, allocation: Allocation) -> Result<Filter, seccompiler::BackendError> {
     let arch = std::env::consts::ARCH.try_into()?;
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = REFUSED.iter().map(|call| (*call, vec![])).collect();
     if tracing == Tracing::Refused {
@@ -112,14 +124,14 @@ fn compile(tracing: Tracing) -> Result<Filter, seccompiler::BackendError> {
     refused.insert(libc::SYS_ioctl, TYPING.iter().map(|request| typing(*request)).collect::<Result<_, _>>()?);
     let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32));
     let program: BpfProgram = SeccompFilter::new(refused, allow, refuse, arch)?.try_into()?;
-    Ok(Filter(with_prefix(program)))
+    Ok(Filter(with_prefix(program, allocation)))
 }
 
 /// `program` after what seccompiler cannot say: calls of other ABIs, which its own check kills the process for (or takes for native
 /// ones, x32), are answered by `ENOSYS` as by a kernel without them, and so is `clone3`; a call is refused for *any* of some flags.
 ///
 /// One filter, and a short one: the kernel runs through it for every call there is when it is applied.
-fn with_prefix(mut program: BpfProgram) -> BpfProgram {
+fn with_prefix(mut program: BpfProgram, allocation: Allocation) -> BpfProgram {
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
@@ -156,6 +168,19 @@ fn with_prefix(mut program: BpfProgram) -> BpfProgram {
             step(RETURN, 0, 0, REFUSED),
             step(LOAD, 0, 0, NUMBER),
         ]);
+    }
+    if allocation == Allocation::Unsupported {
+        const UNSUPPORTED: u32 = libc::SECCOMP_RET_ERRNO | libc::EOPNOTSUPP as u32;
+        prefix.extend([
+            step(EQUAL, 0, 1, libc::SYS_fallocate as u32),
+            step(RETURN, 0, 0, UNSUPPORTED),
+            step(EQUAL, 0, 2 + 2 * ALLOCATING.len() as u8, libc::SYS_ioctl as u32),
+            step(LOAD, 0, 0, FLAGS + 8),
+        ]);
+        for request in ALLOCATING {
+            prefix.extend([step(EQUAL, 0, 1, request), step(RETURN, 0, 0, UNSUPPORTED)]);
+        }
+        prefix.push(step(LOAD, 0, 0, NUMBER));
     }
     prefix.into_iter().chain(program).collect()
 }

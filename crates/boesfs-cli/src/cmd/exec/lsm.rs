@@ -14,7 +14,7 @@ use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
 use boesfs_runtime::sandbox::zones::Access;
-use boesfs_runtime::sandbox::{self, Ended};
+use boesfs_runtime::sandbox::{self, Allocation, Ended};
 use rustix::thread::CapabilitySet;
 
 use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
@@ -45,7 +45,9 @@ pub(super) fn run(
             eprintln!("boesfs: program {program}: {instructions} instructions verified");
         }
     }
-    let plan = Plan { cgroup: Some(Arc::new(cgroup.procs()?)), ..plan(args, policy.manifest(), root, keep)? };
+    let allocation = if guard.appends_only() { Allocation::Unsupported } else { Allocation::Judged };
+    let plan = plan(args, policy.manifest(), root, keep)?;
+    let plan = Plan { allocation, cgroup: Some(Arc::new(cgroup.procs()?)), ..plan };
     let recorder = recorder(args, policy, classes)?;
     let doubts = Doubts::default();
     let mut layer = Lsm {

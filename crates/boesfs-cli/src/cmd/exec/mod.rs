@@ -23,7 +23,7 @@ use boesfs_runtime::hook::Hook;
 use boesfs_runtime::policy::LoadedPolicy;
 use boesfs_runtime::sandbox::plan::{Command, Plan, Root, StartDir, Sys};
 use boesfs_runtime::sandbox::session::Classes;
-use boesfs_runtime::sandbox::{Ended, RunError, SetupError, Tracing, privileges};
+use boesfs_runtime::sandbox::{Allocation, Ended, RunError, SetupError, Tracing, privileges};
 use clap::{ArgAction, Args};
 use rustix::thread::CapabilitySet;
 
@@ -180,6 +180,7 @@ fn plan(args: &ExecArgs, manifest: &Manifest, root: Root, keep: CapabilitySet) -
         keep,
         // Whoever traces the holder of a role holds it too.
         tracing: if manifest.subjects.exes.is_empty() { Tracing::Allowed } else { Tracing::Refused },
+        allocation: Allocation::Judged,
         cgroup: None,
         command: command(args)?,
     })
