@@ -10,6 +10,8 @@ use rustix::net::RecvFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait, waitpid};
 
+use rustix::thread::CapabilitySet;
+
 use super::channel::{self, Report};
 use super::children::{self, Inherited};
 use super::error::{SetupError, Step};
@@ -90,7 +92,9 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
         Fork::Parent(pid) => pid,
     };
     drop((theirs, waits));
-    let limited = privileges::limit_agent(plan.keep);
+    // Serving nobody, it needs to remove the cgroup: the hierarchy's root may be written by nobody without this.
+    let removing = if plan.cgroup.is_some() { CapabilitySet::DAC_OVERRIDE } else { CapabilitySet::empty() };
+    let limited = privileges::limit_agent(plan.keep | removing);
     let mut agent = Agent {
         channel,
         terminal,
