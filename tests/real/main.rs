@@ -25,8 +25,11 @@ use boesfs_lang::policy::{Effect, Policy, Record};
 use boesfs_runtime::hook::Hook;
 use judge::Cell;
 
-/// Attempts for one start of the sandbox.
-const BATCH: usize = 128;
+/// Attempts for one start of the sandbox: a policy with many patterns is large at many sites.
+fn batch(policy: &Policy) -> usize {
+    let patterns: usize = policy.rules.iter().map(|rule| rule.patterns.len() + rule.except.len()).sum();
+    (2000 / patterns.max(1)).clamp(16, 128)
+}
 
 fn hook() -> Hook {
     let name = std::env::var("BOESFS_HOOK").unwrap_or_else(|_| "fuse".to_owned());
@@ -53,9 +56,21 @@ fn run(hook: Hook, case: &case::Case) -> Tally {
         tally.unreal.entry(why).or_default().insert(format!("{}:{line} {way}", case.name));
     }
     for policy in [policy.clone(), recording(policy)] {
-        for batch in session::batches(attempts.clone(), BATCH) {
-            let done = session::run(hook, case, &policy, &batch);
+        for batch in session::batches(attempts.clone(), batch(&policy)) {
+            let done = match session::run(hook, case, &policy, &batch) {
+                Ok(done) => done,
+                Err(refusal) => {
+                    let refused = format!("{}: {refusal}", case.name);
+                    if !tally.refused.contains(&refused) {
+                        tally.refused.push(refused);
+                    }
+                    continue;
+                }
+            };
             tally.starts += 1;
+            tally
+                .wrong
+                .extend(done.strays.iter().map(|stray| format!("{}: a refusal outside the sites: {stray}", case.name)));
             for (number, attempt) in batch.iter().enumerate() {
                 match judge::judge(hook, case, &done, attempt, number) {
                     Ok(cell) => *tally.cells.entry((attempt.way.name, cell)).or_default() += 1,
