@@ -237,7 +237,10 @@ pub(crate) fn modules(image: &Image, more: &[&str]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     let names: Vec<&str> = MODULES.iter().chain(more).copied().collect();
     for (index, path) in image.with_needed(&names)?.iter().enumerate() {
-        archive.file(&format!("lab/modules/{index:02}-{}", file_name(path)), 0o644, &read(path)?)?;
+        // The kernel sees by itself whether the file is compressed; the guest loads what is called `*.ko`.
+        let name = file_name(path);
+        let name = name.trim_end_matches(".xz");
+        archive.file(&format!("lab/modules/{index:02}-{name}"), 0o644, &read(path)?)?;
     }
     archive.finish()
 }
