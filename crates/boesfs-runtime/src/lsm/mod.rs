@@ -90,7 +90,7 @@ pub fn listed() -> Result<(), LsmError> {
     match std::fs::read_to_string("/sys/kernel/security/lsm") {
         Ok(list) if list.trim().split(',').any(|name| name == "bpf") => Ok(()),
         Ok(_) => Err(LsmError::Inactive),
-        Err(error) => Err(system("read /sys/kernel/security/lsm")(error)),
+        Err(error) => Err(system("read /sys/kernel/security/lsm (is securityfs mounted there?)")(error)),
     }
 }
 
@@ -113,11 +113,8 @@ impl Guard {
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
     pub fn load(object: &PolicyObject, class: ClassId, cgroup: u64) -> Result<Guard, LsmError> {
-        // Where the list is not mounted, loading says whether it works.
-        match listed() {
-            Err(LsmError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-            listed => listed?,
-        }
+        // Programs load and attach where BPF is no active module too, and are never asked.
+        listed()?;
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let types = KernelTypes::of_this_kernel().map_err(system("read the kernel's types"))?;
         let mut content = [0; session_bytes()];
