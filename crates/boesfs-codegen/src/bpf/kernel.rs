@@ -1,6 +1,6 @@
 //! Fields of kernel structures that the programs read: their offsets differ between kernels and are set at load (CO-RE).
 //!
-//! [`STRUCTS`] declares as much of each structure as the programs need, in the words of the kernel's BTF; loaders find
+//! `STRUCTS` declares as much of each structure as the programs need, in the words of the kernel's BTF; loaders find
 //! fields by name. What stands here is a declaration for them, not the layout of any kernel.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! `explain`: why a request gets its answer, of a source, or of an object ([`object`]).
+//! `explain`: why a request gets its answer, of a source, or of an object (`object`).
 //!
 //! The competing rules and their ranks are those of `eval` itself, the walk is that of the tables a hook uses, and
 //! the two must agree: this command has no logic of its own that could tell another story.
