@@ -28,7 +28,9 @@ if boesfs --help | grep -qw reload; then
         usleep 100000
     done
 fi
-wait "$agent" || { cat said; fail "status $?"; }
+status=0
+wait "$agent" || status=$?
+[ "$status" = 0 ] || { cat said; tail -5 reloads; fail "status $status"; }
 sed 's/^/lab: stress: /' said
 echo "lab: stress: reloaded ${reloaded:-0} times"
 case $BOESFS_HOOK in lsm | kmod) [ "${reloaded:-0}" -gt 0 ] || { tail -5 reloads; fail 'the policy was never reloaded'; } ;; esac
