@@ -45,8 +45,13 @@ fn usable(hook: Hook) -> bool {
 
 fn tell(hook: Hook, losses: &[Loss], manifest: &Manifest) {
     for loss in losses {
-        let place = loss.rule.and_then(|rule| manifest.place(rule));
-        let place = place.map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
-        eprintln!("boesfs: {place}: the {hook} hook {}: {}", loss.what, loss.what.help());
+        eprintln!("boesfs: {}: {}", describe(hook, loss, manifest), loss.what.help());
     }
+}
+
+/// Where a loss is written, and what it is.
+pub(super) fn describe(hook: Hook, loss: &Loss, manifest: &Manifest) -> String {
+    let place = loss.rule.and_then(|rule| manifest.place(rule));
+    let place = place.map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
+    format!("{place}: the {hook} hook {}", loss.what)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use boesfs_codegen::object::PolicyObject;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Session};
 use boesfs_runtime::hook::Hook;
@@ -23,8 +24,9 @@ use super::{ExecArgs, finish, note, plan, recorder, tell};
 /// How long the kernel may keep names and attributes: a change made below the mount is seen within this time.
 const LIFETIME: Duration = Duration::from_secs(1);
 
-/// Runs the command under `policy`.
-pub(super) fn run(args: &ExecArgs, policy: LoadedPolicy, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
+/// Runs the command under `object`.
+pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
+    let policy = LoadedPolicy::new(object).with_context(|| format!("cannot use {}", args.policy.display()))?;
     let zones = if args.no_native { Vec::new() } else { zones::find(policy.tables(), classes) };
     let root = match zones.as_slice() {
         [zone] if zone.path == Path::new("/") => Root::Native(zone.access),
@@ -34,7 +36,7 @@ pub(super) fn run(args: &ExecArgs, policy: LoadedPolicy, classes: &Classes, keep
         tell::setup(Hook::Fuse, policy.manifest(), classes, &root);
     }
     let plan = plan(args, policy.manifest(), root, keep)?;
-    let recorder = recorder(args, &policy, classes)?;
+    let recorder = recorder(args, policy.manifest(), policy.tables(), classes)?;
     let ended = supervise(policy, &plan, classes, &recorder, args);
     finish(args, recorder);
     ended

@@ -10,7 +10,6 @@ use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::kmod::{KmodTree, Policy, Watch};
-use boesfs_runtime::policy::LoadedPolicy;
 use boesfs_runtime::sandbox::layer::Layer;
 use boesfs_runtime::sandbox::plan::Root;
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
@@ -20,13 +19,7 @@ use rustix::thread::CapabilitySet;
 use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
 /// Runs the command under `object`.
-pub(super) fn run(
-    args: &ExecArgs,
-    object: &PolicyObject,
-    policy: &LoadedPolicy,
-    classes: &Classes,
-    keep: CapabilitySet,
-) -> Result<Ended> {
+pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
     let class = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Some(*class),
         _ if !object.manifest.subjects.exes.is_empty() => bail!(
@@ -36,15 +29,16 @@ pub(super) fn run(
         ),
         _ => None,
     };
-    let registered = Policy::register(object)?;
+    let registered = Policy::register(&object)?;
     let tree = registered.tree(class)?;
     let root = Root::Kmod(tree.clone());
     if args.verbose {
-        tell::setup(Hook::Kmod, policy.manifest(), classes, &root);
+        tell::setup(Hook::Kmod, &object.manifest, classes, &root);
     }
-    let plan = plan(args, policy.manifest(), root, keep)?;
-    let recorder = recorder(args, policy, classes)?;
-    let manifest = object.manifest.clone();
+    let plan = plan(args, &object.manifest, root, keep)?;
+    let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
+    // What the kernel has of it is in the kernel.
+    let manifest = object.manifest;
     let mut layer = Kmod { args, manifest, class, registered, tree, recorder: recorder.clone(), watch: None };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
     drop(layer);

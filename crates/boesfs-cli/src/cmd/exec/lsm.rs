@@ -9,7 +9,6 @@ use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard};
-use boesfs_runtime::policy::LoadedPolicy;
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
@@ -20,22 +19,16 @@ use rustix::thread::CapabilitySet;
 use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
 /// Runs the command under `object`.
-pub(super) fn run(
-    args: &ExecArgs,
-    object: &PolicyObject,
-    policy: &LoadedPolicy,
-    classes: &Classes,
-    keep: CapabilitySet,
-) -> Result<Ended> {
+pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
     let ([class], Unclassed::Impossible) = (classes.list.as_slice(), classes.without) else {
         bail!("the {} hook judges everything as one set of roles: name it with --role, or use --hook fuse", Hook::Lsm);
     };
     let root = Root::Native(Access::Full);
     if args.verbose {
-        tell::setup(Hook::Lsm, policy.manifest(), classes, &root);
+        tell::setup(Hook::Lsm, &object.manifest, classes, &root);
     }
     let cgroup = Cgroup::new()?;
-    let guard = Guard::load(object, *class, cgroup.id()).inspect_err(|error| {
+    let guard = Guard::load(&object, *class, cgroup.id()).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
@@ -46,13 +39,13 @@ pub(super) fn run(
         }
     }
     let allocation = if guard.appends_only() { Allocation::Unsupported } else { Allocation::Judged };
-    let plan = plan(args, policy.manifest(), root, keep)?;
+    let plan = plan(args, &object.manifest, root, keep)?;
     let plan = Plan { allocation, cgroup: Some(Arc::new(cgroup.procs()?)), ..plan };
-    let recorder = recorder(args, policy, classes)?;
+    let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     let doubts = Doubts::default();
     let mut layer = Lsm {
         args,
-        object: object.clone(),
+        object,
         class: *class,
         cgroup: cgroup.id(),
         guard: Some(guard),

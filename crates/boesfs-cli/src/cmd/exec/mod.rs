@@ -17,10 +17,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use boesfs_codegen::manifest::Manifest;
+use boesfs_codegen::object::PolicyObject;
+use boesfs_codegen::tables::Tables;
 use boesfs_lang::check::{Define, Limits};
 use boesfs_runtime::audit::{Names, Recorder, Streams};
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::policy::LoadedPolicy;
 use boesfs_runtime::sandbox::plan::{Command, Plan, Root, StartDir, Sys};
 use boesfs_runtime::sandbox::session::Classes;
 use boesfs_runtime::sandbox::{Allocation, Ended, RunError, SetupError, Tracing, privileges};
@@ -159,17 +160,21 @@ fn show(error: &anyhow::Error) -> ExitCode {
 }
 
 fn try_exec(args: &ExecArgs) -> Result<Ended> {
-    let setting = Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() };
-    let object = load::object(&args.policy, &setting)?;
-    let policy = LoadedPolicy::new(object.clone()).with_context(|| format!("cannot use {}", args.policy.display()))?;
-    let hook = choose::hook(args, policy.manifest())?;
+    let object = read(args)?;
+    let hook = choose::hook(args, &object.manifest)?;
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
-    let classes = classes(args, policy.manifest(), keep)?;
+    let classes = classes(args, &object.manifest, keep)?;
     match hook {
-        Hook::Fuse => fuse::run(args, policy, &classes, keep),
-        Hook::Kmod => kmod::run(args, &object, &policy, &classes, keep),
-        Hook::Lsm => lsm::run(args, &object, &policy, &classes, keep),
+        Hook::Fuse => fuse::run(args, object, &classes, keep),
+        Hook::Kmod => kmod::run(args, object, &classes, keep),
+        Hook::Lsm => lsm::run(args, object, &classes, keep),
     }
+}
+
+/// The policy, as it is written now.
+fn read(args: &ExecArgs) -> Result<PolicyObject, LoadError> {
+    let setting = Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() };
+    load::object(&args.policy, &setting)
 }
 
 /// What every hook's plan has in common.
@@ -187,10 +192,10 @@ fn plan(args: &ExecArgs, manifest: &Manifest, root: Root, keep: CapabilitySet) -
 }
 
 /// The record of refusals that the options ask for.
-fn recorder(args: &ExecArgs, policy: &LoadedPolicy, classes: &Classes) -> Result<Recorder> {
-    let json = args.audit.as_deref().map(|file| audit::stream(file, policy.tables(), classes)).transpose()?;
+fn recorder(args: &ExecArgs, manifest: &Manifest, tables: &Tables, classes: &Classes) -> Result<Recorder> {
+    let json = args.audit.as_deref().map(|file| audit::stream(file, tables, classes)).transpose()?;
     let streams = Streams { people: (!args.quiet).then(|| Box::new(io::stderr()) as Box<_>), json };
-    Ok(Recorder::new(Names(Arc::new(policy.manifest().clone())), streams))
+    Ok(Recorder::new(Names(Arc::new(manifest.clone())), streams))
 }
 
 /// Where what people may want to know goes.

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
-use boesfs_lang::check::Limits;
 use boesfs_lang::subjects::{ClassId, RoleId};
 use boesfs_runtime::audit::Names;
 use boesfs_runtime::hook::Hook;
 
 use super::ExecArgs;
-use crate::load::{self, Setting, SystemNames};
+use super::choose::describe;
 
 /// A policy that can take the place of the one in force.
 pub(super) struct Renewed {
@@ -25,16 +24,13 @@ pub(super) struct Renewed {
 /// # Errors
 /// Why it cannot take the other one's place; its mistakes are shown on standard error.
 pub(super) fn read(args: &ExecArgs, hook: Hook, old: &Manifest, class: Option<ClassId>) -> Result<Renewed, String> {
-    let setting = Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() };
-    let object = load::object(&args.policy, &setting).map_err(|error| {
+    let object = super::read(args).map_err(|error| {
         error.show("boesfs");
         error.to_string()
     })?;
     let losses = hook.losses(&object.manifest);
     if let Some(loss) = losses.first().filter(|_| !args.best_effort) {
-        let place = loss.rule.and_then(|rule| object.manifest.place(rule));
-        let place = place.map_or_else(|| "default".to_owned(), |(file, line)| format!("{file}:{line}"));
-        return Err(format!("{place}: the {hook} hook {}", loss.what));
+        return Err(describe(hook, loss, &object.manifest));
     }
     let class = class.map(|class| same_roles(old, class, &object.manifest)).transpose()?;
     Ok(Renewed { names: Names(Arc::new(object.manifest.clone())), class, object })
