@@ -4,6 +4,7 @@
 //! it. Needs `CAP_BPF` and `CAP_PERFMON`. Holds: the maps of the tables are frozen before the program is loaded.
 
 mod btf;
+pub(crate) mod events;
 pub(crate) mod program;
 pub mod struct_ops;
 pub(crate) mod sys;

@@ -15,7 +15,7 @@ use Reg as R;
 /// A refusal by the default, as `tables::pack_verdict` writes it.
 const REFUSE: i32 = Effect::Deny as i32;
 /// Goes to `refuse` unless state (r1), class (r2) and operation (r3) are in range. Leaves the state in `state`.
-fn check_range(a: &mut Assembler, facts: Facts<'_>, state: Reg, refuse: Label) {
+pub(super) fn check_range(a: &mut Assembler, facts: Facts<'_>, state: Reg, refuse: Label) {
     a.note("out of range: refused");
     a.mov32(state, R::R1);
     a.branch(Test::Gt, state, facts.mask(Table::States), refuse);
@@ -58,13 +58,9 @@ pub(super) fn check(a: &mut Assembler, facts: Facts<'_>) {
     a.exit();
 }
 
-/// Registers: r6 the decision, r7 the arguments, r8 decisions left to try, r9 the number of the decision.
-pub(super) fn decide(a: &mut Assembler, facts: Facts<'_>) {
-    a.function("decide");
-    let (refuse, decided, next) = (a.label(), a.label(), a.label());
-    check_range(a, facts, R::R5, refuse);
-    a.branch(Test::Eq, R::R4, 0, refuse);
-    a.mov(R::R7, R::R4);
+/// `r9` = the number of the decision that is tried first for the state in r5, the class in r2 and the operation in r3, which are in
+/// range. Changes r0, r1, r3 and r5.
+pub(super) fn first_decision(a: &mut Assembler, facts: Facts<'_>) {
     a.note("c = causes[states[state].cause + class]");
     a.alu(AluOp::Lsh, R::R5, 4);
     add_table(a, R::R5, R::R0, Table::States);
@@ -88,6 +84,16 @@ pub(super) fn decide(a: &mut Assembler, facts: Facts<'_>) {
     a.alu(AluOp::Lsh, R::R9, 2);
     add_table(a, R::R9, R::R0, Table::Links);
     a.load(Size::B4, R::R9, R::R9, 0);
+}
+
+/// Registers: r6 the decision, r7 the arguments, r8 decisions left to try, r9 the number of the decision.
+pub(super) fn decide(a: &mut Assembler, facts: Facts<'_>) {
+    a.function("decide");
+    let (refuse, decided, next) = (a.label(), a.label(), a.label());
+    check_range(a, facts, R::R5, refuse);
+    a.branch(Test::Eq, R::R4, 0, refuse);
+    a.mov(R::R7, R::R4);
+    first_decision(a, facts);
 
     a.mov(R::R8, MAX_CHAIN as i32);
     a.note("until decisions[d].cond holds: d = decisions[d].next");

@@ -10,7 +10,7 @@ use crate::bpf::{AluOp, Reg, Size, Test};
 use crate::tables::MAX_CHAIN;
 
 use super::layout::Table;
-use super::{Facts, add_table};
+use super::{Facts, add_table, check};
 
 use Reg as R;
 
@@ -64,26 +64,9 @@ fn row(a: &mut Assembler, facts: Facts<'_>) {
 fn first(a: &mut Assembler, facts: Facts<'_>) {
     a.function("first");
     let none = a.label();
-    a.note("links[c.base + shapes[c.shape][op]], where c = causes[states[state].cause + class]");
-    check_range(a, facts, none);
-    a.mov32(R::R3, R::R3);
-    a.branch(Test::Ge, R::R3, ops::COUNT as i32, none);
-    index(a, facts, 4, Table::Causes);
-    a.alu(AluOp::Lsh, R::R1, 3);
-    add_table(a, R::R1, R::R0, Table::Causes);
-    a.load(Size::B4, R::R2, R::R1, 4);
-    a.load(Size::B4, R::R1, R::R1, 0);
-    a.alu(AluOp::And, R::R1, facts.mask(Table::Shapes));
-    a.alu(AluOp::Lsh, R::R1, 5);
-    a.alu(AluOp::And, R::R3, 31);
-    a.alu(AluOp::Add, R::R1, R::R3);
-    add_table(a, R::R1, R::R0, Table::Shapes);
-    a.load(Size::B1, R::R1, R::R1, 0);
-    a.alu(AluOp::Add, R::R1, R::R2);
-    a.alu(AluOp::And, R::R1, facts.mask(Table::Links));
-    a.alu(AluOp::Lsh, R::R1, 2);
-    add_table(a, R::R1, R::R0, Table::Links);
-    a.load(Size::B4, R::R0, R::R1, 0);
+    check::check_range(a, facts, R::R5, none);
+    check::first_decision(a, facts);
+    a.mov32(R::R0, R::R9);
     a.exit();
     a.note("there is no such decision");
     a.bind(none);

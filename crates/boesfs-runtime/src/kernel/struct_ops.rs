@@ -14,6 +14,7 @@ use boesfs_codegen::emit::layout::kmod::{EVENT_BYTES, MEMBERS, POLICY_NAME, VERS
 use boesfs_codegen::emit::layout::{Map, Table};
 use boesfs_codegen::object::PolicyObject;
 
+use super::sys::{Kind, Load, Member, load_program};
 use super::{KernelError, table_map};
 use types::ModuleTypes;
 
@@ -105,17 +106,15 @@ fn load(object: &PolicyObject, name: &str, events: &OwnedFd) -> Result<OwnedFd, 
                 Place::Map(_) | Place::Data(_) => (0, 0),
             })
             .collect();
-        let load = sys::Load {
+        let load = Load {
             name: member.program,
             code: &code,
             btf: &btf,
             func_info: &info.func_info,
             line_info: &info.line_info,
-            module: &module,
-            structure: types.structure,
-            member: place.index,
+            kind: Kind::StructOps(Member { module: &module, structure: types.structure, member: place.index }),
         };
-        let fd = sys::load_program(&load)?;
+        let fd = load_program(&load)?;
         put(&mut value, types.data + place.offset, &sys::number(&fd).to_le_bytes())
             .ok_or(invalid("fill boesfs_ops"))?;
         programs.push(fd);

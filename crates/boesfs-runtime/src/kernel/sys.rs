@@ -9,12 +9,12 @@ use boesfs_codegen::object::map_types;
 
 use super::KernelError;
 
-const MAP_CREATE: u32 = 0;
+pub(super) const MAP_CREATE: u32 = 0;
 const MAP_LOOKUP_ELEM: u32 = 1;
 const MAP_UPDATE_ELEM: u32 = 2;
 const PROG_LOAD: u32 = 5;
 const PROG_TEST_RUN: u32 = 10;
-const OBJ_GET_INFO_BY_FD: u32 = 15;
+pub(super) const OBJ_GET_INFO_BY_FD: u32 = 15;
 const RAW_TRACEPOINT_OPEN: u32 = 17;
 const BTF_LOAD: u32 = 18;
 const MAP_FREEZE: u32 = 22;
@@ -33,19 +33,24 @@ const PSEUDO_MAP_VALUE: u8 = 2;
 const LOG_BYTES: usize = 1 << 22;
 
 #[repr(C)]
-struct MapCreate {
-    map_type: u32,
-    key_size: u32,
-    value_size: u32,
-    max_entries: u32,
-    flags: u32,
-    inner_map_fd: u32,
-    numa_node: u32,
-    name: [u8; 16],
-    ifindex: u32,
-    btf_fd: u32,
-    btf_key_type_id: u32,
-    btf_value_type_id: u32,
+#[derive(Default)]
+pub(super) struct MapCreate {
+    pub(super) map_type: u32,
+    pub(super) key_size: u32,
+    pub(super) value_size: u32,
+    pub(super) max_entries: u32,
+    pub(super) flags: u32,
+    pub(super) inner_map_fd: u32,
+    pub(super) numa_node: u32,
+    pub(super) name: [u8; 16],
+    pub(super) ifindex: u32,
+    pub(super) btf_fd: u32,
+    pub(super) btf_key_type_id: u32,
+    pub(super) btf_value_type_id: u32,
+    pub(super) btf_vmlinux_value_type_id: u32,
+    pub(super) map_extra: u64,
+    pub(super) value_type_btf_obj_fd: u32,
+    pub(super) token_fd: u32,
 }
 
 #[repr(C)]
@@ -84,6 +89,8 @@ struct ProgLoad {
     line_info: u64,
     line_info_cnt: u32,
     attach_btf_id: u32,
+    attach_btf_obj_fd: u32,
+    core_relo_cnt: u32,
 }
 
 #[repr(C)]
@@ -113,10 +120,10 @@ struct BtfLoad {
 }
 
 #[repr(C)]
-struct Info {
-    fd: u32,
-    len: u32,
-    info: u64,
+pub(super) struct Info {
+    pub(super) fd: u32,
+    pub(super) len: u32,
+    pub(super) info: u64,
 }
 
 /// Calls `bpf(2)` and gives what it returns.
@@ -124,7 +131,7 @@ struct Info {
 /// # Safety
 /// `attr` is of the type that `command` takes: `repr(C)`, without padding. Every pointer in it points to memory of the
 /// size that the other fields say, which the kernel may read, and write where the command does, during the call.
-unsafe fn bpf<A>(what: &'static str, command: u32, attr: &mut A) -> Result<libc::c_long, KernelError> {
+pub(super) unsafe fn bpf<A>(what: &'static str, command: u32, attr: &mut A) -> Result<libc::c_long, KernelError> {
     // SAFETY: `attr` is a valid, initialised structure of that size; the caller vouches for the pointers in it.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attr), size_of::<A>()) };
     if result < 0 { Err(KernelError::System { what, source: io::Error::last_os_error() }) } else { Ok(result) }
@@ -134,12 +141,12 @@ unsafe fn bpf<A>(what: &'static str, command: u32, attr: &mut A) -> Result<libc:
 ///
 /// # Safety
 /// `result` is a descriptor that nobody else owns.
-unsafe fn owned(result: libc::c_long) -> OwnedFd {
+pub(super) unsafe fn owned(result: libc::c_long) -> OwnedFd {
     // SAFETY: the caller vouches for it. Descriptors fit into an `i32`.
     unsafe { OwnedFd::from_raw_fd(result as i32) }
 }
 
-fn fd(fd: &OwnedFd) -> u32 {
+pub(super) fn fd(fd: &OwnedFd) -> u32 {
     fd.as_raw_fd() as u32
 }
 
@@ -148,7 +155,7 @@ fn address<T>(slice: &[T]) -> u64 {
 }
 
 /// `name` as the kernel takes it: 15 bytes and a NUL.
-fn short(name: &str) -> [u8; 16] {
+pub(super) fn short(name: &str) -> [u8; 16] {
     let mut out = [0; 16];
     let kept = name.len().min(15);
     out[..kept].copy_from_slice(&name.as_bytes()[..kept]);
@@ -175,13 +182,8 @@ pub(crate) fn create_array(name: &str, value_bytes: usize, kind: ArrayKind) -> R
         value_size,
         max_entries: 1,
         flags,
-        inner_map_fd: 0,
-        numa_node: 0,
         name: short(name),
-        ifindex: 0,
-        btf_fd: 0,
-        btf_key_type_id: 0,
-        btf_value_type_id: 0,
+        ..MapCreate::default()
     };
     // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
     unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
@@ -197,13 +199,11 @@ pub(crate) fn create_map(map: Map, btf: &OwnedFd) -> Result<OwnedFd, KernelError
         value_size: map.value_bytes() as u32,
         max_entries: map.entries(),
         flags: map.flags(),
-        inner_map_fd: 0,
-        numa_node: 0,
         name: short(map.name()),
-        ifindex: 0,
         btf_fd: if types.is_some() { fd(btf) } else { 0 },
         btf_key_type_id: key_type,
         btf_value_type_id: value_type,
+        ..MapCreate::default()
     };
     // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
     unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
@@ -288,12 +288,12 @@ pub(crate) struct Load<'a> {
     pub(crate) btf: &'a OwnedFd,
     pub(crate) func_info: &'a [[u32; 2]],
     pub(crate) line_info: &'a [[u32; 4]],
-    pub(crate) kind: Kind,
+    pub(crate) kind: Kind<'a>,
 }
 
 /// What a program is loaded as.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy)]
+pub(crate) enum Kind<'a> {
     /// To be run by hand.
     Syscall,
     /// For the LSM hook that is this function.
@@ -302,9 +302,22 @@ pub(crate) enum Kind {
     Entry(u32),
     /// For the return from this function.
     Exit(u32),
+    /// As one member of a structure of functions.
+    StructOps(Member<'a>),
 }
 
-impl Kind {
+/// A member of a struct_ops of a module.
+#[derive(Clone, Copy)]
+pub(crate) struct Member<'a> {
+    /// The module's types.
+    pub(crate) module: &'a OwnedFd,
+    /// The structure's number among them.
+    pub(crate) structure: u32,
+    /// The member's number in it.
+    pub(crate) member: u32,
+}
+
+impl Kind<'_> {
     /// `BPF_PROG_TYPE_*`, flags, `BPF_*` of the attachment, and the function.
     fn numbers(self) -> [u32; 4] {
         match self {
@@ -312,6 +325,15 @@ impl Kind {
             Kind::Lsm(function) => [29, 0, 27, function],
             Kind::Entry(function) => [26, 0, 24, function],
             Kind::Exit(function) => [26, 0, 25, function],
+            Kind::StructOps(Member { structure, member, .. }) => [27, 0, member, structure],
+        }
+    }
+
+    /// The types that the number of what it is attached to is one of, if not the kernel's own.
+    fn module(self) -> u32 {
+        match self {
+            Kind::StructOps(Member { module, .. }) => fd(module),
+            Kind::Syscall | Kind::Lsm(_) | Kind::Entry(_) | Kind::Exit(_) => 0,
         }
     }
 }
@@ -354,6 +376,8 @@ fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
         line_info: address(load.line_info),
         line_info_cnt: load.line_info.len() as u32,
         attach_btf_id,
+        attach_btf_obj_fd: load.kind.module(),
+        core_relo_cnt: 0,
     };
     // SAFETY: the attributes of BPF_PROG_LOAD. Code, licence, function and line records are slices with the counts and
     // record sizes given, or a C string, that outlive the call, which only reads them; the log is exclusively ours and
@@ -372,7 +396,7 @@ fn reason(log: &str) -> Option<&str> {
 }
 
 /// What a verifier's log says of a refusal.
-pub(super) fn refused(log: &[u8], what: &'static str, source: io::Error) -> KernelError {
+fn refused(log: &[u8], what: &'static str, source: io::Error) -> KernelError {
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let log = String::from_utf8_lossy(&log[..end]).into_owned();
     match reason(&log) {

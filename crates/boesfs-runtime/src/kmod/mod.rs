@@ -4,7 +4,6 @@
 //! In: a policy object. Out: a registered policy, the mounts that a sandbox needs, and events. Holds: the policy is
 //! registered by a descriptor of this process; when it goes, every mount that asks it denies everything.
 
-mod events;
 mod mounts;
 
 use std::fs;
@@ -18,9 +17,9 @@ use boesfs_lang::subjects::ClassId;
 
 use crate::audit::Recorder;
 use crate::kernel::KernelError;
+use crate::kernel::events::{Below, Reader};
 use crate::kernel::struct_ops::{MODULE, Registered};
 
-use events::Reader;
 pub use mounts::KmodTree;
 
 /// Why the hook cannot be used.
@@ -117,7 +116,7 @@ impl Policy {
     /// # Errors
     /// The ring buffer cannot be read, or no thread can be started.
     pub fn watch(&self, tree: &KmodTree, recorder: Recorder) -> Result<Watch, KmodError> {
-        Reader::start(self.0.events(), tree.mounts.clone(), recorder)
+        Reader::start(self.0.events(), tree.mounts.clone(), Below::Whole, recorder)
             .map(Watch)
             .map_err(|source| KmodError::System { what: "read events", source })
     }

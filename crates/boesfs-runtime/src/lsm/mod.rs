@@ -7,7 +7,6 @@
 //! - programs are attached by descriptors of the agent: they are gone with it, as the sandbox is.
 
 mod cgroup;
-mod events;
 mod mounts;
 
 use std::io;
@@ -26,12 +25,12 @@ use rustix::process::Pid;
 
 use crate::audit::Recorder;
 use crate::fuse::{Rights, Row};
+use crate::kernel::events::{Below, Reader};
 use crate::kernel::program::Loaded;
 use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
 
 pub use cgroup::Cgroup;
-use events::Reader;
 
 /// Why the hook cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +187,8 @@ impl Guard {
         for (program, fd) in &self.programs {
             links.push(sys::attach(fd).map_err(kernel(program.name))?);
         }
-        let reader = Reader::start(self.loaded.map(Map::Events), paths, recorder).map_err(system("read events"))?;
+        let reader = Reader::start(self.loaded.map(Map::Events), paths, Below::Backwards, recorder)
+            .map_err(system("read events"))?;
         self.begin().map_err(kernel("begin"))?;
         Ok(Armed { links, reader: Some(reader), loaded: self.loaded, doubts: Arc::clone(&totals.0) })
     }
@@ -272,9 +272,8 @@ pub struct Armed {
 impl Drop for Armed {
     fn drop(&mut self) {
         self.links.clear();
-        if let Some(reader) = self.reader.take() {
-            reader.finish();
-        }
+        // It reads what is left first.
+        drop(self.reader.take());
         if let Ok(content) = sys::read_data(self.loaded.data(Data::Live), Data::Live) {
             let mut counts = self.doubts.lock().unwrap_or_else(PoisonError::into_inner);
             for (count, bytes) in counts.iter_mut().zip(content[live::COUNTERS..].as_chunks().0) {

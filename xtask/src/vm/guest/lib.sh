@@ -29,3 +29,22 @@ has() {
 as_user() {
     su -s /bin/sh -c 'exec "$@"' -- alice sh "$@"
 }
+
+# stress_site NAME: a policy in policy.bfs, and the trees that /lab/bin/stress moves about and looks into.
+stress_site() {
+    cat >policy.bfs <<P
+policy $1;
+default deny;
+allow view, exec on "/usr/", "/lab/", "/bin/", "/lib*/";
+allow stat on "/*", "/*/*";
+allow all on "/srv/stress/";
+deny read, write on "/srv/stress/**/secret";
+deny write on "/srv/stress/**/fixed";
+P
+    for place in /srv/stress/w0 /srv/stress/w1 /srv/stress/w2 /srv/stress/w3; do
+        for d in 0 1 2 3 4 5 6 7; do
+            mkdir -p "$place/d$d/inner"
+            for file in secret fixed plain inner/secret inner/fixed inner/plain; do echo x >"$place/d$d/$file"; done
+        done
+    done
+}

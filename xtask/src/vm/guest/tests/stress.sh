@@ -2,22 +2,7 @@
 # any hook
 # seconds: 900
 . /lab/lib.sh
-cat >policy.bfs <<'P'
-policy stress;
-default deny;
-allow view, exec on "/usr/", "/lab/", "/bin/", "/lib*/";
-allow stat on "/*", "/*/*";
-allow all on "/srv/stress/";
-deny read, write on "/srv/stress/**/secret";
-deny write on "/srv/stress/**/fixed";
-P
-mkdir -p /srv/stress
-for w in 0 1 2 3; do
-    for d in 0 1 2 3 4 5 6 7; do
-        mkdir -p "/srv/stress/w$w/d$d/inner"
-        for file in secret fixed plain inner/secret inner/fixed inner/plain; do echo x >"/srv/stress/w$w/d$d/$file"; done
-    done
-done
+stress_site stress
 boesfs exec --hook "$BOESFS_HOOK" --quiet --no-native policy.bfs -- /lab/bin/stress /srv/stress "${BOESFS_STRESS:-10}" >said 2>&1 &
 agent=$!
 # A policy that is read again while it is in use, where the command has that.

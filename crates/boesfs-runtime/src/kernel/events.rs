@@ -1,4 +1,4 @@
-//! What the programs record, from the kernel's ring buffer to the audit stream.
+//! What the programs in the kernel record, from a ring buffer to the audit stream.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,9 +18,34 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::audit::Recorder;
 use crate::fuse::Event;
 
-/// The thread that reads the ring buffer.
+/// How a hook writes the part of a path that is below a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Below {
+    /// As the path is, from the mount on, each name with a `/` before it; nothing at all, if it is too long.
+    Whole,
+    /// From the object up to the mount, each name with a `/` after it; as much of it as there is room for.
+    Backwards,
+}
+
+impl Below {
+    fn append(self, path: &mut Vec<u8>, names: &[u8], is_cut: bool) {
+        match self {
+            Below::Whole if is_cut || names == b"/" => {}
+            Below::Whole => path.extend(names),
+            Below::Backwards => {
+                let names = names.strip_suffix(b"/").unwrap_or(names);
+                for name in names.split(|byte| *byte == b'/').rev().filter(|name| !name.is_empty()) {
+                    path.push(b'/');
+                    path.extend(name);
+                }
+            }
+        }
+    }
+}
+
+/// The thread that reads a ring buffer.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     thread: Option<JoinHandle<()>>,
     /// Closed to end it.
     stop: Option<OwnedFd>,
@@ -28,7 +53,7 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Starts it. `paths` are those of the mounts, by number less 1.
-    pub(super) fn start(events: &OwnedFd, paths: Vec<PathBuf>, recorder: Recorder) -> io::Result<Reader> {
+    pub(crate) fn start(events: &OwnedFd, paths: Vec<PathBuf>, below: Below, recorder: Recorder) -> io::Result<Reader> {
         let map = MapData::from_fd(events.try_clone()?).map_err(io::Error::other)?;
         let mut ring = RingBuf::try_from(aya::maps::Map::RingBuf(map)).map_err(io::Error::other)?;
         let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -41,7 +66,7 @@ impl Reader {
                     !fds[1].revents().is_empty()
                 };
                 while let Some(item) = ring.next() {
-                    if let Some((event, process)) = parse(&item, &paths) {
+                    if let Some((event, process)) = parse(&item, &paths, below) {
                         recorder.record_past(event, process);
                     }
                 }
@@ -66,21 +91,22 @@ impl Drop for Reader {
 }
 
 /// An event, and the process whose thread it is about.
-fn parse(bytes: &[u8], paths: &[PathBuf]) -> Option<(Event, u32)> {
+fn parse(bytes: &[u8], paths: &[PathBuf], below: Below) -> Option<(Event, u32)> {
     let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let comm = bytes.get(event::COMM..event::COMM + 16)?;
     let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
-    let below = bytes.get(event::PATH..event::PATH + word(event::LENGTH)? as usize)?;
+    let names = bytes.get(event::PATH..event::PATH + word(event::LENGTH)? as usize)?;
     let mount = (word(event::PLACE)? as usize).checked_sub(1).and_then(|number| paths.get(number));
     let mut path = mount.map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
     if path == b"/" {
         path.clear();
     }
-    if word(event::CUT)? != 0 {
+    let is_cut = word(event::CUT)? != 0;
+    if is_cut {
+        // Of no mount of the tree, or too deep: only its end is known, if that.
         path.extend(b"/...");
-    } else if below != b"/" {
-        path.extend(below);
     }
+    below.append(&mut path, names, is_cut);
     if path.is_empty() {
         path.push(b'/');
     }
@@ -118,13 +144,25 @@ mod tests {
     #[test]
     fn paths_are_put_together() {
         let paths = [PathBuf::from("/"), PathBuf::from("/home")];
-        let path = |bytes: &[u8], place| parse(&event(bytes, place), &paths).map(|(event, _)| event.path);
+        let path = |bytes: &[u8], place| parse(&event(bytes, place), &paths, Below::Whole).map(|(event, _)| event.path);
         assert_eq!(path(b"/a/b", 1), Some(b"/a/b".to_vec()));
         assert_eq!(path(b"/a", 2), Some(b"/home/a".to_vec()));
         assert_eq!(path(b"/", 2), Some(b"/home".to_vec()));
         assert_eq!(path(b"/", 1), Some(b"/".to_vec()));
-        let (event, process) = parse(&event(b"/", 1), &paths).expect("it is whole");
+        let (event, process) = parse(&event(b"/", 1), &paths, Below::Whole).expect("it is whole");
         assert_eq!((event.pid, process, event.comm.as_slice()), (7, 5, &b"sh"[..]));
-        assert_eq!(parse(&[0; 20], &paths).map(|(event, _)| event.path), None);
+        assert_eq!(parse(&[0; 20], &paths, Below::Whole).map(|(event, _)| event.path), None);
+    }
+
+    #[test]
+    fn paths_that_are_told_backwards_are_turned_round() {
+        let paths = [PathBuf::from("/"), PathBuf::from("/home")];
+        let path = |names: &[u8], place| {
+            parse(&event(names, place), &paths, Below::Backwards).map(|(event, _)| event.path).expect("it is whole")
+        };
+        assert_eq!(path(b"c/b/a/", 1), b"/a/b/c");
+        assert_eq!(path(b"a/", 2), b"/home/a");
+        assert_eq!(path(b"", 2), b"/home");
+        assert_eq!(path(b"", 1), b"/");
     }
 }
