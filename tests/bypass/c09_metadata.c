@@ -25,6 +25,12 @@ int main(int argc, char **argv) {
         uint32_t acl[] = {2, 0x00070001, ~0u, 0x00070004, ~0u, 0x00070020, ~0u};
         MUST(setxattr, ci, "system.posix_acl_access", acl, sizeof acl, 0);
     }
+    CELL("remove-acl") MUST(removexattr, ci, "system.posix_acl_access");
+    CELL("file-setattr") {
+        // struct file_attr of its first version: every flag and number zero.
+        uint64_t none[4] = {0};
+        MUST(syscall, 469, AT_FDCWD, ci, none, 24, 0);
+    }
     CELL("fifo") MUST(mkfifo, hook, 0755);
     CELL("socket") {
         struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -31,5 +31,11 @@ int main(int argc, char **argv) {
         MUST(connect, SETUP(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&address,
              offsetof(struct sockaddr_un, sun_path) + 1 + n);
     }
+    struct sockaddr_un named = {.sun_family = AF_UNIX};
+    snprintf(named.sun_path, sizeof named.sun_path, "%s", argc > 3 ? argv[3] : "");
+    CELL("path-socket") MUST(connect, SETUP(socket(AF_UNIX, SOCK_STREAM, 0)), (struct sockaddr *)&named, sizeof named);
+    CELL("path-datagram") {
+        MUST(sendto, SETUP(socket(AF_UNIX, SOCK_DGRAM, 0)), "do", 2, 0, (struct sockaddr *)&named, sizeof named);
+    }
     return through(cell);
 }

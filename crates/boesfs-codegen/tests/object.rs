@@ -166,13 +166,9 @@ fn libbpf_opens_it() {
 #[test]
 fn aya_parses_it() {
     let mut bytes = object(&policy(SMALL));
-    for (old, new) in [
-        ("syscall\0", "lsm/boe\0"),
-        ("?lsm/", "lsm/_"),
-        ("?fentry/", "fentry/_"),
-        ("?fexit/", "fexit/_"),
-        ("?struct_ops/", "lsm/boesfs__"),
-    ] {
+    for (old, new) in
+        [("syscall\0", "lsm/boe\0"), ("?lsm/", "lsm/_"), ("?fexit/", "fexit/_"), ("?struct_ops/", "lsm/boesfs__")]
+    {
         let mut renamed = 0;
         for at in 0..bytes.len() - old.len() {
             if bytes[at..].starts_with(old.as_bytes()) {

@@ -115,9 +115,9 @@ impl OpInfo {
 pub const TABLE: [OpInfo; COUNT] = [
     row(Op::Read, "read", "open a file for reading, and read from it", &[Flags, Size, Offset, Length],
         ["open; read where a condition concerns it", "file_open", "open; read where a condition concerns it"])
-        .lsm_unseen(&[Offset, Length]),
+        .lsm_unseen(&[Size, Offset, Length]),
     row(Op::Write, "write", "open a file for writing without O_APPEND, write to it, and allocate or punch its blocks", &[Flags, Size, Offset, Length],
-        ["open, write, fallocate, copy_file_range", "file_open; file_fcntl and mmap_file of what was opened for appending", "open; write and fallocate where a condition concerns it"])
+        ["open, write, fallocate, copy_file_range", "file_open; file_fcntl and mmap_file of what was opened for appending; unix_stream_connect and unix_may_send of a socket with a path", "open; write and fallocate where a condition concerns it"])
         .lsm_unseen(&[Size, Offset, Length]),
     row(Op::Append, "append", "open a file with O_APPEND for writing, and write at its end", &[Flags, Size, Offset, Length],
         ["open, write", "file_open", "open; write where a condition concerns it"])
@@ -133,7 +133,7 @@ pub const TABLE: [OpInfo; COUNT] = [
     row(Op::List, "list", "open a directory and read its entries", &[Flags],
         ["opendir", "file_open of a directory", "open of a directory"]),
     row(Op::Stat, "stat", "read an object's attributes, ask whether it exists; walking through a directory is not an operation", &[],
-        ["getattr, access; lookup for hide", "inode_getattr", "getattr, access; lookup for hide"]),
+        ["getattr, access; lookup for hide", "inode_getattr, inode_permission of access(2)", "getattr, access; lookup for hide"]),
     row(Op::Readlink, "readlink", "read or follow a symbolic link", &[],
         ["readlink", "inode_readlink, inode_follow_link", "get_link"]),
     row(Op::Create, "create", "make a regular file, also by open with O_CREAT and O_TMPFILE", &[Flags, Mode],
@@ -154,7 +154,7 @@ pub const TABLE: [OpInfo; COUNT] = [
     row(Op::Rename, "rename", "move an object away from its name: asked of the old name, besides create of the new", &[Flags],
         ["rename", "path_rename", "rename"]),
     row(Op::Chmod, "chmod", "change the permission bits, also through an ACL", &[Mode],
-        ["setattr, setxattr of an ACL", "path_chmod, inode_set_acl", "setattr, set_acl"]),
+        ["setattr, setxattr of an ACL", "path_chmod, inode_set_acl, inode_remove_acl", "setattr, set_acl"]),
     row(Op::Chown, "chown", "change the owner or group", &[],
         ["setattr", "path_chown", "setattr"]),
     row(Op::Utimes, "utimes", "set the times", &[],
@@ -163,7 +163,7 @@ pub const TABLE: [OpInfo; COUNT] = [
         ["getxattr", "inode_getxattr, inode_get_acl", "getxattr, get_acl"])
         .lsm_unseen(&[Size]),
     row(Op::Setxattr, "setxattr", "set or remove an extended attribute", &[Flags, Size],
-        ["setxattr, removexattr", "inode_setxattr, inode_removexattr", "setxattr, removexattr"]),
+        ["setxattr, removexattr", "inode_setxattr, inode_removexattr, inode_set_acl, inode_remove_acl", "setxattr, removexattr"]),
     row(Op::Listxattr, "listxattr", "list the names of extended attributes", &[Size],
         ["listxattr", "inode_listxattr", "listxattr"])
         .lsm_unseen(&[Size]),

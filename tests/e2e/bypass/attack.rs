@@ -72,14 +72,14 @@ fn free(arena: &Arena, name: &str, cell: &str) -> Run {
             if is_root() { &["unshare", "--mount"] } else { &["unshare", "--user", "--map-root-user", "--mount"] };
         words.splice(0..0, unshare.iter().map(ToString::to_string));
     }
-    let outside = Outside::new();
+    let outside = Outside::new(arena);
     words.extend(outside.words(name, cell));
     let redirected = format!("exec \"$@\" {}", redirections(arena, name, cell));
     native(Command::new("sh").args(["-c", &redirected, "sh"]).args(&words))
 }
 
 fn guarded(arena: &Arena, name: &str, cell: &str) -> Run {
-    let outside = Outside::new();
+    let outside = Outside::new(arena);
     let mut words = words(arena, name, cell);
     words.extend(outside.words(name, cell));
     let mut sandbox = Sandbox::policy(arena.policy.clone(), arena.site.at("audit.jsonl"))
@@ -124,28 +124,36 @@ fn redirections(arena: &Arena, name: &str, cell: &str) -> String {
     }
 }
 
-/// A process and a socket of the outside, for attacks on those.
+/// A process and sockets of the outside, for attacks on those.
 struct Outside {
     process: std::process::Child,
     socket: String,
-    _listener: std::os::unix::net::UnixListener,
+    place: std::path::PathBuf,
+    _listeners: [std::os::unix::net::UnixListener; 2],
+    _receiver: std::os::unix::net::UnixDatagram,
 }
 
 impl Outside {
-    fn new() -> Outside {
+    fn new(arena: &Arena) -> Outside {
         use std::os::linux::net::SocketAddrExt;
-        use std::os::unix::net::{SocketAddr, UnixListener};
+        use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
         let process = Command::new("sleep").arg("300").spawn().expect("sleep");
         let socket = format!("boesfs-test-{}", process.id());
         let address = SocketAddr::from_abstract_name(&socket).expect("address");
         let listener = UnixListener::bind_addr(&address).expect("bind");
-        Outside { process, socket, _listener: listener }
+        // Beside the tree, where the policy allows nothing.
+        let place = arena.site.at("outside");
+        let named = UnixListener::bind(place.join("stream")).expect("bind");
+        let receiver = UnixDatagram::bind(place.join("datagram")).expect("bind");
+        Outside { process, socket, place, _listeners: [listener, named], _receiver: receiver }
     }
 
     /// The last word of attacks that need one.
     fn words(&self, name: &str, cell: &str) -> Option<String> {
         match name {
             "c20_deputies" if cell == "abstract-socket" => Some(self.socket.clone()),
+            "c20_deputies" if cell == "path-socket" => Some(self.place.join("stream").display().to_string()),
+            "c20_deputies" if cell == "path-datagram" => Some(self.place.join("datagram").display().to_string()),
             "c20_deputies" => Some(self.process.id().to_string()),
             "c23_survive_kill" => Some("/etc/shadow".to_owned()),
             _ => None,

@@ -109,10 +109,10 @@ attacks! {
     }
     c08_append_only(Ledger) {
         clear_append => Stopped("clear-append: at the end");
-        noappend => Stopped("noappend: at the end");
+        noappend => Stopped("noappend: at the end"), lsm Stopped("pwritev2: EOPNOTSUPP");
         write => Stopped("open: EACCES");
         truncate => Stopped("ftruncate: EACCES");
-        fallocate => Stopped("fallocate: EACCES");
+        fallocate => Stopped("fallocate: EACCES"), lsm Stopped("fallocate: EOPNOTSUPP");
         reopen => Stopped("open: EACCES");
     }
     c09_metadata(Agent) {
@@ -127,6 +127,8 @@ attacks! {
         fsetxattr => Stopped("fsetxattr: EACCES");
         removexattr => Stopped("removexattr: EACCES");
         acl => Stopped("setxattr: EACCES");
+        remove_acl => Stopped("removexattr: EACCES");
+        file_setattr => StoppedWithoutControl("syscall: EPERM", "kernels before 6.17 do not have it");
         fifo => Stopped("mkfifo: EACCES");
         socket => Stopped("bind: EACCES");
         setuid => Stopped("chmod: EACCES");
@@ -233,6 +235,8 @@ attacks! {
         signal => Stopped("kill: ESRCH");
         new_privileges => Stopped("prctl: no new privileges");
         abstract_socket => Through("the network and its sockets are not files");
+        path_socket => Stopped("connect: EACCES");
+        path_datagram => Stopped("sendto: EACCES");
     }
     c22_change_policy(Agent) {
         rewrite => Stopped("rewrite: ENOENT");

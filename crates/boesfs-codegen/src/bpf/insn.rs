@@ -161,10 +161,12 @@ pub enum Helper {
     TaskStorageGet = 156,
     /// `struct task_struct *bpf_get_current_task_btf(void)`
     GetCurrentTaskBtf = 158,
+    /// `struct unix_sock *bpf_skc_to_unix_sock(sock)`
+    SkcToUnixSock = 178,
 }
 
 /// Every helper that the programs call, with its name without `bpf_`.
-const HELPERS: [(Helper, &str); 14] = [
+const HELPERS: [(Helper, &str); 15] = [
     (Helper::MapLookupElem, "map_lookup_elem"),
     (Helper::KtimeGetNs, "ktime_get_ns"),
     (Helper::GetCurrentPidTgid, "get_current_pid_tgid"),
@@ -179,6 +181,7 @@ const HELPERS: [(Helper, &str); 14] = [
     (Helper::InodeStorageGet, "inode_storage_get"),
     (Helper::TaskStorageGet, "task_storage_get"),
     (Helper::GetCurrentTaskBtf, "get_current_task_btf"),
+    (Helper::SkcToUnixSock, "skc_to_unix_sock"),
 ];
 
 impl Helper {

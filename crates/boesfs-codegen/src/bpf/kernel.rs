@@ -35,7 +35,18 @@ pub(crate) const STRUCTS: &[Struct] = &[
     ("seqcount", &[("sequence", U32)]),
     ("seqcount_spinlock", &[("seqcount", Inside("seqcount"))]),
     ("super_block", &[("s_flags", U64), ("s_magic", U64)]),
-    ("inode", &[("i_mode", U16), ("i_uid", Id("val")), ("i_sb", Pointer("super_block")), ("i_size", U64)]),
+    ("hlist_head", &[("first", Bytes)]),
+    ("hlist_node", &[("next", Bytes)]),
+    (
+        "inode",
+        &[
+            ("i_mode", U16),
+            ("i_uid", Id("val")),
+            ("i_sb", Pointer("super_block")),
+            ("i_size", U64),
+            ("i_dentry", Inside("hlist_head")),
+        ],
+    ),
     (
         "dentry",
         &[
@@ -48,10 +59,13 @@ pub(crate) const STRUCTS: &[Struct] = &[
     ),
     ("vfsmount", &[("mnt_root", Pointer("dentry")), ("mnt_sb", Pointer("super_block"))]),
     ("path", &[("mnt", Pointer("vfsmount")), ("dentry", Pointer("dentry"))]),
+    ("socket", &[("sk", Bytes)]),
+    ("unix_sock", &[("path", Inside("path"))]),
+    ("posix_acl", &[("a_count", U32)]),
     ("file", &[("f_mode", U32), ("f_flags", U32), ("f_path", Inside("path")), ("f_inode", Pointer("inode"))]),
     ("iattr", &[("ia_valid", U32)]),
     ("renamedata", &[("old_dentry", Pointer("dentry")), ("new_dentry", Pointer("dentry")), ("flags", U32)]),
-    ("cred", &[("fsuid", Id("val")), ("fsgid", Id("val"))]),
+    ("cred", &[("fsuid", Id("val")), ("fsgid", Id("val")), ("non_rcu", U32)]),
     ("fdtable", &[("max_fds", U32), ("fd", Bytes)]),
     ("files_struct", &[("fdt", Pointer("fdtable"))]),
     ("task_struct", &[("real_cred", Pointer("cred")), ("cred", Pointer("cred")), ("files", Pointer("files_struct"))]),
@@ -78,6 +92,11 @@ impl Field {
     pub const INODE_OWNER: Field = Field::new("inode", &["i_uid", "val"]);
     pub const INODE_SUPER: Field = Field::new("inode", &["i_sb"]);
     pub const INODE_SIZE: Field = Field::new("inode", &["i_size"]);
+    pub const INODE_DENTRIES: Field = Field::new("inode", &["i_dentry", "first"]);
+    pub const NODE_NEXT: Field = Field::new("hlist_node", &["next"]);
+    pub const SOCKET_SOCK: Field = Field::new("socket", &["sk"]);
+    pub const UNIX_DENTRY: Field = Field::new("unix_sock", &["path", "dentry"]);
+    pub const ACL_COUNT: Field = Field::new("posix_acl", &["a_count"]);
     pub const SUPER_FLAGS: Field = Field::new("super_block", &["s_flags"]);
     pub const MOUNT_SUPER: Field = Field::new("vfsmount", &["mnt_sb"]);
     pub const MOUNT_ROOT: Field = Field::new("vfsmount", &["mnt_root"]);
@@ -93,6 +112,7 @@ impl Field {
     pub const RENAME_FLAGS: Field = Field::new("renamedata", &["flags"]);
     pub const CRED_USER: Field = Field::new("cred", &["fsuid", "val"]);
     pub const CRED_GROUP: Field = Field::new("cred", &["fsgid", "val"]);
+    pub const CRED_FOR_NOW: Field = Field::new("cred", &["non_rcu"]);
     pub const TASK_CRED: Field = Field::new("task_struct", &["cred"]);
     pub const TASK_REAL_CRED: Field = Field::new("task_struct", &["real_cred"]);
     pub const TASK_FILES: Field = Field::new("task_struct", &["files"]);
@@ -114,6 +134,11 @@ impl Field {
         Field::INODE_OWNER,
         Field::INODE_SUPER,
         Field::INODE_SIZE,
+        Field::INODE_DENTRIES,
+        Field::NODE_NEXT,
+        Field::SOCKET_SOCK,
+        Field::UNIX_DENTRY,
+        Field::ACL_COUNT,
         Field::SUPER_FLAGS,
         Field::MOUNT_SUPER,
         Field::MOUNT_ROOT,
@@ -129,6 +154,7 @@ impl Field {
         Field::RENAME_FLAGS,
         Field::CRED_USER,
         Field::CRED_GROUP,
+        Field::CRED_FOR_NOW,
         Field::TASK_CRED,
         Field::TASK_REAL_CRED,
         Field::TASK_FILES,

@@ -273,6 +273,7 @@ impl Btf {
                 Map::Handed => (Some(u64), Some(u64)),
                 Map::Dirs => (Some(u32), Some(u64)),
                 Map::Scratch => (Some(u32), Some(scratch)),
+                Map::Renaming => (Some(u32), Some(u64)),
                 Map::Events => (None, None),
             };
             let mut members = vec![("type", number(&mut w, map.kind() as usize))];
@@ -297,6 +298,7 @@ impl Btf {
                         ("cgroup", u64, session::CGROUP),
                         ("class", u32, session::CLASS),
                         ("setattr_mapped", u32, session::SETATTR_MAPPED),
+                        ("alias", u32, session::ALIAS),
                     ];
                     let of = w.structure("boesfs_session", session::BYTES, &members);
                     w.constant(of)
@@ -369,7 +371,7 @@ pub(super) const MAP_BYTES: usize = 40;
 #[must_use]
 pub const fn map_types(map: Map) -> Option<[u32; 2]> {
     match map {
-        Map::Dirs => Some([U32_TYPE, U64_TYPE]),
+        Map::Dirs | Map::Renaming => Some([U32_TYPE, U64_TYPE]),
         Map::Scratch => Some([U32_TYPE, SCRATCH_TYPE]),
         _ => None,
     }

@@ -84,9 +84,14 @@ impl KernelTypes {
 
     /// The offset of a field in bytes.
     pub(crate) fn offset(&self, field: Field) -> Option<u32> {
-        let mut structure = *self.named.get(field.structure().as_bytes())?;
+        self.at(field.structure(), field.path())
+    }
+
+    /// The offset in bytes of what `path` leads to in `structure`: a member, a member of that one, and so on.
+    pub(crate) fn at(&self, structure: &str, path: &[&str]) -> Option<u32> {
+        let mut structure = *self.named.get(structure.as_bytes())?;
         let mut offset = 0;
-        for name in field.path() {
+        for name in path {
             let (of, at) = self.member(structure, name.as_bytes(), NESTING)?;
             offset += at;
             structure = self.unqualified(of);

@@ -298,8 +298,6 @@ pub(crate) enum Kind<'a> {
     Syscall,
     /// For the LSM hook that is this function.
     Lsm(u32),
-    /// For the entry of this function.
-    Entry(u32),
     /// For the return from this function.
     Exit(u32),
     /// As one member of a structure of functions.
@@ -323,7 +321,6 @@ impl Kind<'_> {
         match self {
             Kind::Syscall => [PROG_TYPE_SYSCALL, SLEEPABLE, 0, 0],
             Kind::Lsm(function) => [29, 0, 27, function],
-            Kind::Entry(function) => [26, 0, 24, function],
             Kind::Exit(function) => [26, 0, 25, function],
             Kind::StructOps(Member { structure, member, .. }) => [27, 0, member, structure],
         }
@@ -333,7 +330,7 @@ impl Kind<'_> {
     fn module(self) -> u32 {
         match self {
             Kind::StructOps(Member { module, .. }) => fd(module),
-            Kind::Syscall | Kind::Lsm(_) | Kind::Entry(_) | Kind::Exit(_) => 0,
+            Kind::Syscall | Kind::Lsm(_) | Kind::Exit(_) => 0,
         }
     }
 }

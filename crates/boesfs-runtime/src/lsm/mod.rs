@@ -12,7 +12,6 @@ mod mounts;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use boesfs_codegen::bpf::Field;
 use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
@@ -103,8 +102,12 @@ pub struct Guard {
 }
 
 /// Hooks that older kernels lack, where another one is asked as well.
-const COVERED: [(&str, &str); 3] =
-    [("file_truncate", "path_truncate"), ("inode_set_acl", "inode_setxattr"), ("inode_get_acl", "inode_getxattr")];
+const COVERED: [(&str, &str); 4] = [
+    ("file_truncate", "path_truncate"),
+    ("inode_set_acl", "inode_setxattr"),
+    ("inode_remove_acl", "inode_removexattr"),
+    ("inode_get_acl", "inode_getxattr"),
+];
 
 impl Guard {
     /// Loads the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`.
@@ -121,6 +124,10 @@ impl Guard {
         content[session::CLASS..][..4].copy_from_slice(&class.0.to_le_bytes());
         let mapped = types.function("bpf_lsm_inode_setattr").is_some_and(|(_, arguments)| arguments > 2);
         content[session::SETATTR_MAPPED..][..4].copy_from_slice(&u32::from(mapped).to_le_bytes());
+        // It is in a union, which has lost its name in Linux 7.
+        let alias = types.at("dentry", &["d_u", "d_alias"]).or_else(|| types.at("dentry", &["d_alias"]));
+        let alias = alias.ok_or(KernelError::Types(Some("dentry.d_alias".to_owned()))).map_err(kernel("maps"))?;
+        content[session::ALIAS..][..4].copy_from_slice(&alias.to_le_bytes());
         let loaded = Loaded::new(object, &content).map_err(kernel("maps"))?;
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let mut programs = Vec::new();
@@ -153,9 +160,8 @@ impl Guard {
                         return Err(LsmError::NoHook { hook, op });
                     }
                 },
-                Attach::Entry(name) | Attach::Exit(name) => {
-                    let number = function(name).ok_or(LsmError::NoHook { hook: name, op: Op::Rename })?;
-                    if matches!(program.attach, Attach::Entry(_)) { Kind::Entry(number) } else { Kind::Exit(number) }
+                Attach::Exit(name) => {
+                    Kind::Exit(function(name).ok_or(LsmError::NoHook { hook: name, op: Op::Rename })?)
                 }
             };
             programs.push((program, loaded.load(object, program.name, kind).map_err(kernel(program.name))?));
@@ -183,33 +189,24 @@ impl Guard {
     pub fn arm(self, init: Pid, tables: &Tables, recorder: Recorder, totals: &Doubts) -> Result<Armed, LsmError> {
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let paths = mounts::tell(&self.loaded, &self.learn, init, tables)?;
+        self.begin().map_err(kernel("begin"))?;
         let mut links = Vec::new();
         for (program, fd) in &self.programs {
             links.push(sys::attach(fd).map_err(kernel(program.name))?);
         }
         let reader = Reader::start(self.loaded.map(Map::Events), paths, Below::Backwards, recorder)
             .map_err(system("read events"))?;
-        self.begin().map_err(kernel("begin"))?;
         Ok(Armed { links, reader: Some(reader), loaded: self.loaded, doubts: Arc::clone(&totals.0) })
     }
 
-    /// Sets the live data: nothing moves, the first generation, tasks are judged.
+    /// Sets the live data: nothing moves, the first generation, tasks are judged by each program from when it is attached.
     ///
-    /// A rename that was going on when its begin or its end got a program is counted by half: then nothing would be kept for
-    /// good. So the count is looked at again.
+    /// Before any is: they count what moves in it.
     fn begin(&self) -> Result<(), KernelError> {
         let mut content = [0; live_bytes()];
         content[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
         content[live::ARMED..][..8].copy_from_slice(&1u64.to_le_bytes());
-        for _ in 0..5 {
-            sys::update(self.loaded.data(Data::Live), &content)?;
-            std::thread::sleep(Duration::from_millis(1));
-            let now = sys::read_data(self.loaded.data(Data::Live), Data::Live)?;
-            if now[live::MOVING..][..4] == [0; 4] {
-                break;
-            }
-        }
-        Ok(())
+        sys::update(self.loaded.data(Data::Live), &content)
     }
 }
 
@@ -255,6 +252,9 @@ impl Doubts {
             Doubt::Raced => "requests were refused: renamed while they were judged",
             Doubt::Nowhere => "requests were refused: of something moved out of its mount",
             Doubt::Room => "requests were refused: no memory to judge them with",
+            Doubt::Several => {
+                "requests were refused: of what several mounts show, or several names, with different rules"
+            }
         };
         Doubt::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(|(doubt, n)| (n, text(doubt))).collect()
     }

@@ -8,6 +8,8 @@
 //! | `clone` with `CLONE_PARENT` | the command's siblings are the agent's children: one that it never waits for keeps the pid namespace, and so the agent, from ending |
 //! | `bpf`, `perf_event_open`, kexec, modules, `userfaultfd`, keyrings, `io_uring_*` | kernel surface that a file sandbox has no use for; keyrings outlive it |
 //! | `ioctl(TIOCSTI)`, `ioctl(TIOCLINUX)` | types into the terminal that the shell outside reads next |
+//! | the ioctls of btrfs that make, copy and remove subvolumes | they do to trees what no rule was asked about: a snapshot has its files under new names |
+//! | `file_getattr`, `file_setattr` | ioctls by another way, which hooks do not see |
 //! | every call of a 32-bit ABI, or x32 | the filter would have to know each call twice |
 
 use std::collections::BTreeMap;
@@ -19,12 +21,14 @@ use seccompiler::{
 
 use super::error::SetupError;
 
-/// Whether blocks of a file can be allocated and punched by fallocate(2) and its kin.
+/// Whether a file that was opened to be appended to can be changed elsewhere by calls that a hook may not see: fallocate(2)
+/// and its kin, pwritev2(2) with `RWF_NOAPPEND`, and io_submit(2), whose requests may say so too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Allocation {
     /// As the hook says.
     Judged,
-    /// `EOPNOTSUPP`, as where a file system cannot: for a hook that does not see them, where something may be appended to but not written.
+    /// `EOPNOTSUPP`, as where a file system or a kernel cannot (io_submit: `EPERM`): for a hook that does not see them, where
+    /// something may be appended to but not written.
     Unsupported,
 }
 
@@ -45,6 +49,9 @@ const REFUSED: &[i64] = &[
     libc::SYS_open_tree,
     // open_tree_attr: newer than the libc crate's table, the number is the same on every architecture.
     467,
+    // file_getattr and file_setattr: likewise.
+    468,
+    469,
     libc::SYS_fsopen,
     libc::SYS_fsconfig,
     libc::SYS_fsmount,
@@ -88,11 +95,17 @@ const NAMESPACES: [i32; 8] = [
     0x80,
 ];
 
-/// Requests that allocate or punch blocks: `FS_IOC_RESVSP`, `_UNRESVSP`, the same with 64 bits, `FS_IOC_ZERO_RANGE`.
-const ALLOCATING: [u32; 5] = [0x4030_5828, 0x4030_5829, 0x4030_582a, 0x4030_582b, 0x4030_5839];
+/// Requests that allocate, punch or exchange blocks, without their size: `FS_IOC_RESVSP`, `_UNRESVSP`, the same with 64 bits,
+/// `FS_IOC_ZERO_RANGE`, `XFS_IOC_SWAPEXT`, `XFS_IOC_EXCHANGE_RANGE`, `EXT4_IOC_MOVE_EXT`.
+const ALLOCATING: [u32; 8] = [0x5828, 0x5829, 0x582a, 0x582b, 0x5839, 0x586d, 0x5881, 0x660f];
 
-/// Requests that type into a terminal.
-const TYPING: [libc::c_ulong; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
+/// `RWF_NOAPPEND`: newer than the libc crate's table.
+const NOAPPEND: u32 = 0x20;
+
+/// Requests that are refused: what types into a terminal, and what makes, copies and removes trees of btrfs
+/// (`BTRFS_IOC_SNAP_CREATE`, `SUBVOL_CREATE`, `SNAP_DESTROY`, `SNAP_CREATE_V2`, `SUBVOL_CREATE_V2`, `SNAP_DESTROY_V2`).
+const REQUESTS: [libc::c_ulong; 8] =
+    [libc::TIOCSTI, libc::TIOCLINUX, 0x5000_9401, 0x5000_940e, 0x5000_940f, 0x5000_9417, 0x5000_9418, 0x5000_943f];
 
 /// The filter, ready to be applied.
 pub(super) struct Filter(BpfProgram);
@@ -117,11 +130,11 @@ fn compile(tracing: Tracing, allocation: Allocation) -> Result<Filter, seccompil
     if tracing == Tracing::Refused {
         refused.extend(TRACING.iter().map(|call| (*call, vec![])));
     }
-    let typing = |request: libc::c_ulong| {
+    let request = |request: libc::c_ulong| {
         // The kernel looks at the low half of the request alone.
         SeccompRule::new(vec![SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, request)?])
     };
-    refused.insert(libc::SYS_ioctl, TYPING.iter().map(|request| typing(*request)).collect::<Result<_, _>>()?);
+    refused.insert(libc::SYS_ioctl, REQUESTS.iter().map(|number| request(*number)).collect::<Result<_, _>>()?);
     let (allow, refuse) = (SeccompAction::Allow, SeccompAction::Errno(libc::EPERM as u32));
     let program: BpfProgram = SeccompFilter::new(refused, allow, refuse, arch)?.try_into()?;
     Ok(Filter(with_prefix(program, allocation)))
@@ -139,6 +152,7 @@ fn with_prefix(mut program: BpfProgram, allocation: Allocation) -> BpfProgram {
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
     const REFUSED: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
+    const MASK: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
     /// Offsets in struct seccomp_data: the call's number, and the low half of its first argument. The flags are all there.
     const NUMBER: u32 = 0;
     const FLAGS: u32 = if cfg!(target_endian = "little") { 16 } else { 20 };
@@ -174,8 +188,16 @@ fn with_prefix(mut program: BpfProgram, allocation: Allocation) -> BpfProgram {
         prefix.extend([
             step(EQUAL, 0, 1, libc::SYS_fallocate as u32),
             step(RETURN, 0, 0, UNSUPPORTED),
-            step(EQUAL, 0, 2 + 2 * ALLOCATING.len() as u8, libc::SYS_ioctl as u32),
+            step(EQUAL, 0, 1, libc::SYS_io_submit as u32),
+            step(RETURN, 0, 0, REFUSED),
+            step(EQUAL, 0, 4, libc::SYS_pwritev2 as u32),
+            step(LOAD, 0, 0, FLAGS + 5 * 8),
+            step(ANY, 0, 1, NOAPPEND),
+            step(RETURN, 0, 0, UNSUPPORTED),
+            step(LOAD, 0, 0, NUMBER),
+            step(EQUAL, 0, 3 + 2 * ALLOCATING.len() as u8, libc::SYS_ioctl as u32),
             step(LOAD, 0, 0, FLAGS + 8),
+            step(MASK, 0, 0, 0xffff),
         ]);
         for request in ALLOCATING {
             prefix.extend([step(EQUAL, 0, 1, request), step(RETURN, 0, 0, UNSUPPORTED)]);

@@ -20,6 +20,8 @@ pub enum Map {
     Scratch,
     /// What is recorded: see [`event`].
     Events,
+    /// By task: the address of the dentry of a directory that it is renaming; 0 if it is renaming none.
+    Renaming,
 }
 
 /// The kind of a map, by its number in `include/uapi/linux/bpf.h`.
@@ -36,8 +38,8 @@ pub enum MapKind {
 
 impl Map {
     /// Every map, in the order of their definitions.
-    pub const ALL: [Map; 7] =
-        [Map::Request, Map::Mounts, Map::Supers, Map::Handed, Map::Dirs, Map::Scratch, Map::Events];
+    pub const ALL: [Map; 8] =
+        [Map::Request, Map::Mounts, Map::Supers, Map::Handed, Map::Dirs, Map::Scratch, Map::Events, Map::Renaming];
 
     /// Its name.
     #[must_use]
@@ -50,6 +52,7 @@ impl Map {
             Map::Dirs => "dirs",
             Map::Scratch => "scratch",
             Map::Events => "events",
+            Map::Renaming => "renaming",
         }
     }
 
@@ -66,7 +69,7 @@ impl Map {
             Map::Request => MapKind::Array,
             Map::Mounts | Map::Supers | Map::Handed => MapKind::Hash,
             Map::Dirs => MapKind::InodeStorage,
-            Map::Scratch => MapKind::TaskStorage,
+            Map::Scratch | Map::Renaming => MapKind::TaskStorage,
             Map::Events => MapKind::RingBuffer,
         }
     }
@@ -75,7 +78,7 @@ impl Map {
     #[must_use]
     pub const fn key_bytes(self) -> usize {
         match self {
-            Map::Request | Map::Dirs | Map::Scratch => 4,
+            Map::Request | Map::Dirs | Map::Scratch | Map::Renaming => 4,
             Map::Mounts | Map::Supers | Map::Handed => 8,
             Map::Events => 0,
         }
@@ -88,7 +91,7 @@ impl Map {
             Map::Request => REQUEST_BYTES,
             Map::Mounts => place::BYTES,
             Map::Supers => supers::BYTES,
-            Map::Handed | Map::Dirs => 8,
+            Map::Handed | Map::Dirs | Map::Renaming => 8,
             Map::Scratch => scratch::BYTES,
             Map::Events => 0,
         }
@@ -101,7 +104,7 @@ impl Map {
             Map::Request => 1,
             Map::Mounts | Map::Supers => 4096,
             Map::Handed => 16,
-            Map::Dirs | Map::Scratch => 0,
+            Map::Dirs | Map::Scratch | Map::Renaming => 0,
             Map::Events => 1 << 22,
         }
     }
@@ -168,15 +171,18 @@ pub mod session {
     pub const CLASS: usize = 8;
     /// `u32`: not 0 where the hook `inode_setattr` has a mapping of ids as its first argument.
     pub const SETATTR_MAPPED: usize = 12;
+    /// `u32`: where `d_alias` is in a dentry, which kernels declare in different ways.
+    pub const ALIAS: usize = 16;
     /// Bytes of it.
     pub const BYTES: usize = 64;
 }
 
 /// Offsets in [`Data::Live`].
 pub mod live {
-    /// `u32`: directories that are being renamed by tasks outside right now, or by tasks inside.
+    /// `u32`: directories that are being renamed right now, by anybody.
     pub const MOVING: usize = 0;
-    /// `u32`: how many have been: the generation of the states that [`super::Map::Dirs`] holds.
+    /// `u32`: how often that began and ended: the generation of the states that [`super::Map::Dirs`] holds. It stays where it
+    /// is from [`super::super::dir_bits::GENERATIONS`] on, and nothing is kept any more.
     pub const GENERATION: usize = 4;
     /// `u64`: not 0 once tasks of the cgroup are judged.
     pub const ARMED: usize = 8;
@@ -202,11 +208,14 @@ pub enum Doubt {
     Nowhere = 4,
     /// No room to work in.
     Room = 5,
+    /// Several mounts show its file system, or several names lead to it, and not all of them say the same.
+    Several = 6,
 }
 
 impl Doubt {
     /// Every one, by number.
-    pub const ALL: [Doubt; 6] = [Doubt::None, Doubt::Foreign, Doubt::Deep, Doubt::Raced, Doubt::Nowhere, Doubt::Room];
+    pub const ALL: [Doubt; 7] =
+        [Doubt::None, Doubt::Foreign, Doubt::Deep, Doubt::Raced, Doubt::Nowhere, Doubt::Room, Doubt::Several];
 }
 
 /// The most components between the root of a mount and an object whose state is looked for.

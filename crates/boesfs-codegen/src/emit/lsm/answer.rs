@@ -9,7 +9,7 @@ use crate::tables::verdict_bits;
 
 use super::climb::count;
 use super::find::{lookup, task_room};
-use super::scope;
+use super::scope::{self, peek};
 
 use Reg as R;
 
@@ -119,8 +119,10 @@ pub(super) fn answer(a: &mut Assembler) {
     a.call("tell");
     a.jump(consequence);
     a.bind(no_place);
-    a.load_field(Size::B8, R::R1, R::R6, Field::DENTRY_SUPER);
-    a.store(Size::B8, R::R10, KEY, R::R1);
+    // By address: of some objects, no more than that is known.
+    a.mov(R::R3, R::R6);
+    a.add_field(R::R3, Field::DENTRY_SUPER);
+    peek(a, KEY, 8);
     lookup(a, Map::Supers, KEY);
     a.branch(Test::Eq, R::R0, 0, recorded);
     a.alu(AluOp::Add, R::R0, supers::PLACES as i32);

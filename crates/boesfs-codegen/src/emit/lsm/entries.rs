@@ -3,11 +3,11 @@
 //! Registers of all: r6 the context, r7 the dentry, r8 the mount (0 where the hook does not say), r9 what was found.
 
 use boesfs_lang::cond::Arg;
-use boesfs_lang::ops::Op;
+use boesfs_lang::ops::{Op, Ops};
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Operand, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, Table, session};
+use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
+use crate::emit::layout::Table;
 use crate::emit::{Facts, add_table};
 
 use super::find::{DOUBT, PASS};
@@ -30,10 +30,13 @@ pub(super) const S_IFLNK: i32 = 0o120_000;
 
 const O_ACCMODE: i32 = 3;
 const O_APPEND: i32 = 0o2000;
+const O_PATH: i32 = 0o10_000_000;
 /// `__O_TMPFILE`
 const O_TMPFILE: i32 = 0o20_000_000;
 /// `__FMODE_EXEC`: opened to be executed.
 const OPENED_TO_EXECUTE: i32 = 0x20;
+
+pub(super) const ECHILD: i32 = 10;
 
 const F_UNLCK: i32 = 2;
 const F_SETFL: i32 = 4;
@@ -45,13 +48,9 @@ const MAP_PRIVATE: i32 = 2;
 const MAP_TYPE: i32 = 15;
 const F_OFD_GETLK: i32 = 36;
 
-/// `ia_valid` of a change of times: `ATTR_ATIME`, `ATTR_MTIME`, `ATTR_ATIME_SET`, `ATTR_MTIME_SET`.
-const ATTR_TIMES: i32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
-const ATTR_SIZE: i32 = 1 << 3;
-
 /// What the first argument of a hook is.
 #[derive(Clone, Copy)]
-enum Object {
+pub(super) enum Object {
     /// A file.
     File,
     /// A file, whose path the verifier lets pass as a whole only.
@@ -85,21 +84,16 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     one(a, facts, "lsm_path_chown", Object::Path, Op::Chown, &[]);
     one(a, facts, "lsm_path_notify", Object::Path, Op::Watch, &[]);
     one(a, facts, "lsm_inode_getattr", Object::Path, Op::Stat, &[]);
-    inode_setattr(a, facts);
+    inode_follow_link(a, facts);
     for (name, at, op) in [
         ("lsm_inode_readlink", 0, Op::Readlink),
-        ("lsm_inode_follow_link", 0, Op::Readlink),
         ("lsm_inode_getxattr", 0, Op::Getxattr),
         ("lsm_inode_listxattr", 0, Op::Listxattr),
         ("lsm_inode_get_acl", 1, Op::Getxattr),
-        ("lsm_inode_set_acl", 1, Op::Chmod),
         ("lsm_sb_statfs", 0, Op::Statfs),
     ] {
         one(a, facts, name, Object::Dentry(at), op, &[]);
     }
-    let set = [(Arg::Flags, Source::Hook(5)), (Arg::Size, Source::HookWide(4))];
-    xattr(a, facts, "lsm_inode_setxattr", &set);
-    xattr(a, facts, "lsm_inode_removexattr", &[]);
 }
 
 /// Emits both forms of a program about a file.
@@ -109,7 +103,7 @@ fn both(a: &mut Assembler, name: &str, emit: impl Fn(&mut Assembler, &str, Objec
 }
 
 /// r7 and r8 of the object.
-fn object(a: &mut Assembler, object: Object) {
+pub(super) fn object(a: &mut Assembler, object: Object) {
     match object {
         Object::File | Object::FilePath => {
             a.load(Size::B8, R::R1, R::R6, 0);
@@ -148,10 +142,15 @@ fn one(a: &mut Assembler, facts: Facts<'_>, name: &str, what: Object, op: Op, so
 }
 
 /// Asks for `op` of the object in r7 and r8, and returns.
-fn ask(a: &mut Assembler, facts: Facts<'_>, what: Object, op: Op, sources: &[(Arg, Source)], pass: Label) {
-    found(a, what);
+pub(super) fn ask(a: &mut Assembler, facts: Facts<'_>, what: Object, op: Op, sources: &[(Arg, Source)], pass: Label) {
+    found(a, what, Ops::of(&[op]));
+    ask_found(a, facts, op, sources, pass);
+}
+
+/// The same, of what r9 has found.
+pub(super) fn ask_found(a: &mut Assembler, facts: Facts<'_>, op: Op, sources: &[(Arg, Source)], pass: Label) {
     a.note("plainly allowed");
-    plain(a, facts, Operand::Imm(1 << op.number()), pass);
+    plain(a, facts, Operand::Imm(bit(op)), pass);
     arguments(a, owner(op), sources);
     answer(a, op);
     a.exit();
@@ -168,12 +167,15 @@ fn owner(op: Op) -> Owner {
     }
 }
 
-/// r9 = what is found of the object.
-fn found(a: &mut Assembler, what: Object) {
+/// r9 = what is found of the object, where `ops` are asked.
+pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
     a.note("its state");
     a.mov(R::R1, R::R7);
     match what {
-        Object::Dentry(_) => a.call("find_shown"),
+        Object::Dentry(_) => {
+            a.mov(R::R2, ops.0 as i32);
+            a.call("find_shown");
+        }
         Object::FilePath => {
             a.load(Size::B8, R::R1, R::R10, FILE);
             a.add_field(R::R1, Field::FILE_PATH);
@@ -222,7 +224,7 @@ fn row(a: &mut Assembler, facts: Facts<'_>) {
 }
 
 /// `r0 = answer(...)` for `op`, with the arguments on the stack.
-fn answer(a: &mut Assembler, op: Op) {
+pub(super) fn answer(a: &mut Assembler, op: Op) {
     a.note(op.name());
     a.mov(R::R1, R::R7);
     a.mov(R::R2, R::R8);
@@ -233,15 +235,18 @@ fn answer(a: &mut Assembler, op: Op) {
     a.call("answer");
 }
 
-/// Asks for those of `ops` that are in [`WANTED`], and returns the first refusal.
-fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, form: Object, ops: &[Op], sources: &[(Arg, Source)], pass: Label) {
-    found(a, form);
+/// Asks for those of `ops` that are in [`WANTED`] of what r9 has found, and returns the first refusal.
+fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, ops: &[Op], sources: &[(Arg, Source)], pass: Label) {
     a.note("all of them plainly allowed");
     a.load(Size::B8, R::R3, R::R10, WANTED);
     plain(a, facts, Operand::Reg(R::R3), pass);
-    arguments(a, Owner::Object, sources);
     let leave = a.label();
+    let mut filled = None;
     for op in ops {
+        if filled != Some(owner(*op)) {
+            arguments(a, owner(*op), sources);
+            filled = Some(owner(*op));
+        }
         let next = a.label();
         a.load(Size::B8, R::R1, R::R10, WANTED);
         a.alu(AluOp::And, R::R1, 1 << op.number());
@@ -256,7 +261,7 @@ fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, form: Object, ops: &[Op], sou
     a.exit();
 }
 
-const fn bit(op: Op) -> i32 {
+pub(super) const fn bit(op: Op) -> i32 {
     1 << op as u32
 }
 
@@ -264,24 +269,38 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     let pass = begin(a, name);
     a.note("the object");
     object(a, form);
-    let (decided, directory, append, write_only, read_write, ends) =
-        (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
+    let (decided, named) = (a.label(), a.label());
     a.note("what its flags ask for");
     a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
     a.mov(R::R3, bit(Op::Exec));
     a.mov(R::R4, R::R2);
     a.alu(AluOp::And, R::R4, OPENED_TO_EXECUTE);
     a.branch(Test::Ne, R::R4, 0, decided);
+    a.mov(R::R3, 0);
+    a.mov(R::R5, R::R2);
+    a.alu(AluOp::And, R::R5, O_TMPFILE);
+    a.branch(Test::Eq, R::R5, 0, named);
+    a.mov(R::R3, bit(Op::Create));
+    a.bind(named);
+    by_flags(a);
+    a.bind(decided);
+    a.store(Size::B8, R::R10, WANTED, R::R3);
+    let ops = [Op::Create, Op::Exec, Op::List, Op::Read, Op::Write, Op::Append];
+    found(a, form, Ops::of(&ops));
+    ask_wanted(a, facts, &ops, &opened(), pass);
+}
+
+/// The arguments of an open.
+fn opened() -> [(Arg, Source); 3] {
+    [(Arg::Flags, Source::FileFlags(FILE)), (Arg::Size, Source::Size), (Arg::Mode, Source::Mode)]
+}
+
+/// Adds to r3 the operations that a file (r1) with these flags (r2) is for. Changes r2, r4 and r5.
+fn by_flags(a: &mut Assembler) {
+    let (directory, append, write_only, read_write, ends) = (a.label(), a.label(), a.label(), a.label(), a.label());
     a.load_field(Size::B8, R::R4, R::R1, Field::FILE_INODE);
     a.load_field(Size::B2, R::R4, R::R4, Field::INODE_MODE);
     a.alu(AluOp::And, R::R4, S_IFMT);
-    a.mov(R::R3, 0);
-    let temporary = a.label();
-    a.mov(R::R5, R::R2);
-    a.alu(AluOp::And, R::R5, O_TMPFILE);
-    a.branch(Test::Eq, R::R5, 0, temporary);
-    a.mov(R::R3, bit(Op::Create));
-    a.bind(temporary);
     a.branch(Test::Eq, R::R4, S_IFDIR, directory);
     a.mov(R::R4, bit(Op::Write));
     a.mov(R::R5, R::R2);
@@ -303,24 +322,57 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.bind(directory);
     a.mov(R::R3, bit(Op::List));
     a.bind(ends);
-    a.bind(decided);
-    a.store(Size::B8, R::R10, WANTED, R::R3);
-    let sources = [(Arg::Flags, Source::FileFlags(FILE)), (Arg::Size, Source::Size), (Arg::Mode, Source::Mode)];
-    let ops = [Op::Exec, Op::List, Op::Create, Op::Read, Op::Write, Op::Append];
-    ask_wanted(a, facts, form, &ops, &sources, pass);
 }
 
-/// A descriptor passed by another process: as if it were opened.
+/// A descriptor passed by another process: as if it were opened. One of nothing in the tree is refused also where it is
+/// for no operation: it would lead to what is beside it.
 fn file_receive(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     let pass = begin(a, name);
     a.note("the object");
     object(a, form);
-    a.note("what its mode lets do: FMODE_READ and FMODE_WRITE are the bits of read and write");
-    const { assert!(Op::Read as u32 == 0 && Op::Write as u32 == 1) };
-    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_MODE);
-    a.alu(AluOp::And, R::R2, 3);
-    a.store(Size::B8, R::R10, WANTED, R::R2);
-    ask_wanted(a, facts, form, &[Op::Read, Op::Write], &[(Arg::Flags, Source::FileFlags(FILE))], pass);
+    let (decided, known) = (a.label(), a.label());
+    a.note("what its flags ask for: nothing, of one that is a place only");
+    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
+    a.mov(R::R3, 0);
+    a.mov(R::R4, R::R2);
+    a.alu(AluOp::And, R::R4, O_PATH);
+    a.branch(Test::Ne, R::R4, 0, decided);
+    by_flags(a);
+    a.bind(decided);
+    a.store(Size::B8, R::R10, WANTED, R::R3);
+    let ops = [Op::List, Op::Read, Op::Write, Op::Append];
+    found(a, form, Ops::of(&ops));
+    a.note("in doubt: refused");
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.branch(Test::Ne, R::R1, DOUBT, known);
+    arguments(a, Owner::Object, &opened());
+    answer(a, Op::Read);
+    a.exit();
+    a.bind(known);
+    ask_wanted(a, facts, &ops, &opened(), pass);
+}
+
+/// Following a link, also in access(2). In a walk without references nothing may be kept, and what is recorded would be
+/// recorded again: the kernel is told to walk with them.
+fn inode_follow_link(a: &mut Assembler, facts: Facts<'_>) {
+    let pass = begin(a, "lsm_inode_follow_link");
+    let held = a.label();
+    a.note("a walk without references: another one");
+    a.load(Size::B8, R::R1, R::R6, 16);
+    a.alu(AluOp::And, R::R1, 0xff);
+    a.branch(Test::Eq, R::R1, 0, held);
+    a.mov(R::R0, -ECHILD);
+    a.exit();
+    a.note("the object");
+    a.bind(held);
+    object(a, Object::Dentry(0));
+    a.note("its state");
+    a.mov(R::R1, R::R7);
+    a.mov(R::R2, bit(Op::Readlink));
+    a.call("shown");
+    a.mov(R::R9, R::R0);
+    ask_found(a, facts, Op::Readlink, &[], pass);
 }
 
 /// Memory without a file is mapped with a null pointer, which the verifier of some kernels takes for impossible.
@@ -346,7 +398,7 @@ fn mmap_file(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.branch(Test::Eq, R::R2, MAP_PRIVATE, map);
     appending(a, write, map);
     a.bind(write);
-    found(a, form);
+    found(a, form, Ops::of(&[Op::Write]));
     a.note("plainly allowed");
     plain(a, facts, Operand::Imm(bit(Op::Write)), map);
     arguments(a, Owner::Object, &[(Arg::Flags, Source::FileFlags(FILE))]);
@@ -420,7 +472,7 @@ fn path_mknod(a: &mut Assembler, facts: Facts<'_>) {
     a.mov(R::R2, bit(Op::Create));
     a.bind(decided);
     a.store(Size::B8, R::R10, WANTED, R::R2);
-    found(a, Object::Entry);
+    found(a, Object::Entry, Ops::of(&[Op::Create, Op::Mknod]));
     a.note("plainly allowed");
     a.load(Size::B8, R::R3, R::R10, WANTED);
     plain(a, facts, Operand::Reg(R::R3), pass);
@@ -436,74 +488,5 @@ fn path_mknod(a: &mut Assembler, facts: Facts<'_>) {
     a.note("allowed");
     a.bind(pass);
     a.mov(R::R0, 0);
-    a.exit();
-}
-
-/// The hook has a mapping of ids before the dentry on some kernels: the session says.
-fn inode_setattr(a: &mut Assembler, facts: Facts<'_>) {
-    let pass = begin(a, "lsm_inode_setattr");
-    let (mapped, both) = (a.label(), a.label());
-    a.note("the object, and what changes of it");
-    a.place(R::R1, Place::Data(Data::Session));
-    a.load(Size::B4, R::R1, R::R1, session::SETATTR_MAPPED as i16);
-    a.branch(Test::Ne, R::R1, 0, mapped);
-    a.load(Size::B8, R::R7, R::R6, 0);
-    a.load(Size::B8, R::R2, R::R6, 8);
-    a.jump(both);
-    a.bind(mapped);
-    a.load(Size::B8, R::R7, R::R6, 8);
-    a.load(Size::B8, R::R2, R::R6, 16);
-    a.bind(both);
-    a.load_field(Size::B4, R::R2, R::R2, Field::ATTR_VALID);
-    a.mov(R::R8, 0);
-    a.note("times, and not because of another change");
-    a.mov(R::R1, R::R2);
-    a.alu(AluOp::And, R::R1, ATTR_SIZE);
-    a.branch(Test::Ne, R::R1, 0, pass);
-    a.alu(AluOp::And, R::R2, ATTR_TIMES);
-    a.branch(Test::Eq, R::R2, 0, pass);
-    ask(a, facts, Object::Dentry(0), Op::Utimes, &[], pass);
-}
-
-/// Setting or removing an attribute: an ACL is one of permissions, on kernels without hooks of its own for it.
-fn xattr(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Source)]) {
-    let pass = begin(a, name);
-    a.note("the object");
-    object(a, Object::Dentry(1));
-    a.note("system.posix_acl_*: permissions");
-    a.mov(R::R1, 0);
-    a.store(Size::B8, R::R10, WORD, R::R1);
-    a.store(Size::B8, R::R10, WORD - 8, R::R1);
-    a.mov(R::R1, R::R10);
-    a.alu(AluOp::Add, R::R1, i32::from(WORD - 8));
-    a.mov(R::R2, 16);
-    a.load(Size::B8, R::R3, R::R6, 16);
-    a.helper(Helper::ProbeReadKernel);
-    let (other, refused, acl) = (a.label(), a.label(), a.label());
-    a.branch(Test::Ne, R::R0, 0, other);
-    a.load(Size::B8, R::R1, R::R10, WORD - 8);
-    a.wide(R::R2, u64::from_le_bytes(*b"system.p"));
-    a.branch(Test::Ne, R::R1, R::R2, other);
-    a.load(Size::B8, R::R1, R::R10, WORD);
-    a.wide(R::R2, u64::from_le_bytes(*b"osix_acl"));
-    a.branch(Test::Eq, R::R1, R::R2, acl);
-    a.bind(other);
-    found(a, Object::Dentry(1));
-    a.note("plainly allowed");
-    plain(a, facts, Operand::Imm(bit(Op::Setxattr)), pass);
-    arguments(a, Owner::Object, sources);
-    answer(a, Op::Setxattr);
-    a.exit();
-    a.bind(acl);
-    found(a, Object::Dentry(1));
-    a.note("plainly allowed");
-    plain(a, facts, Operand::Imm(bit(Op::Chmod)), pass);
-    arguments(a, Owner::Object, &[]);
-    answer(a, Op::Chmod);
-    a.jump(refused);
-    a.note("allowed");
-    a.bind(pass);
-    a.mov(R::R0, 0);
-    a.bind(refused);
     a.exit();
 }

@@ -3,9 +3,11 @@
 use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Helper, Operand, Place, Reg, Size, Test};
 use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, supers};
 use crate::emit::{Facts, add_table};
+
+use super::entries::plain;
 
 use Reg as R;
 
@@ -23,6 +25,8 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     find_path(a);
     find(a);
     find_shown(a);
+    shown(a);
+    by_places(a, facts);
     outside(a);
     below(a);
     dir(a);
@@ -35,7 +39,8 @@ pub(super) fn doubt(a: &mut Assembler, doubt: Doubt) {
     a.exit();
 }
 
-fn pass(a: &mut Assembler) {
+/// `r0 = pass`, and returns.
+pub(super) fn pass(a: &mut Assembler) {
     a.wide(R::R0, (PASS as u64) << 32);
     a.exit();
 }
@@ -73,45 +78,144 @@ fn find(a: &mut Assembler) {
     a.exit();
 }
 
-/// `find_shown(dentry) -> found`: by the mounts that show its file system. The first that does not plainly pass decides.
+/// `find_shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked.
 fn find_shown(a: &mut Assembler) {
-    const KEY: i16 = -8;
     a.static_function("find_shown");
     a.note("the kernel acts for itself, below another file system: nothing to judge");
-    let (unknown, own) = (a.label(), a.label());
+    let own = a.label();
     a.mov(R::R6, R::R1);
+    a.mov(R::R7, R::R2);
+    unless_for_itself(a, own);
+    pass(a);
+    a.note("shown(dentry, ops)");
+    a.bind(own);
+    a.mov(R::R1, R::R6);
+    a.mov(R::R2, R::R7);
+    a.call("shown");
+    a.exit();
+}
+
+/// Goes to `own` unless the kernel acts for itself, as overlayfs does in its layers, whoever asked it to. Changes r0 to r5.
+///
+/// Its credentials are not the task's own then. Nor are they in access(2), which asks on behalf of the task all the same: the
+/// copy that it makes is nobody else's, and says so.
+pub(super) fn unless_for_itself(a: &mut Assembler, own: Label) {
     a.helper(Helper::GetCurrentTaskBtf);
     a.load_field(Size::B8, R::R1, R::R0, Field::TASK_CRED);
     a.load_field(Size::B8, R::R2, R::R0, Field::TASK_REAL_CRED);
     a.branch(Test::Eq, R::R1, R::R2, own);
-    pass(a);
+    a.load_field(Size::B4, R::R1, R::R1, Field::CRED_FOR_NOW);
+    a.branch(Test::Ne, R::R1, 0, own);
+}
+
+/// `shown(dentry, ops) -> found`: by the mounts that show its file system, whoever asks.
+fn shown(a: &mut Assembler) {
+    const KEY: i16 = -8;
+    a.static_function("shown");
+    let (unknown, several) = (a.label(), a.label());
     a.note("s = supers[super block]; none -> outside");
-    a.bind(own);
+    a.mov(R::R6, R::R1);
+    a.mov(R::R9, R::R2);
     a.load_field(Size::B8, R::R7, R::R6, Field::DENTRY_SUPER);
     a.store(Size::B8, R::R10, KEY, R::R7);
     lookup(a, Map::Supers, KEY);
     a.branch(Test::Eq, R::R0, 0, unknown);
-    a.note("for each place of s: below(dentry, place), unless it is not below that one");
+    a.note("one mount: below(dentry, place)");
     a.mov(R::R8, R::R0);
-    a.load(Size::B4, R::R9, R::R8, supers::COUNT as i16);
-    let (too_many, nowhere) = (a.label(), a.label());
-    a.branch(Test::Gt, R::R9, 1, too_many);
-    a.branch(Test::Lt, R::R9, 1, nowhere);
+    a.load(Size::B4, R::R1, R::R8, supers::COUNT as i16);
+    a.branch(Test::Ne, R::R1, 1, several);
     a.mov(R::R1, R::R6);
     a.mov(R::R2, R::R8);
     a.alu(AluOp::Add, R::R2, supers::PLACES as i32);
     a.call("below");
     a.exit();
-    a.note("several mounts, and the hook does not say which");
-    a.bind(too_many);
-    doubt(a, Doubt::Foreign);
-    a.bind(nowhere);
-    doubt(a, Doubt::Nowhere);
+    a.note("several: by_places(dentry, s, ops)");
+    a.bind(several);
+    a.mov(R::R1, R::R6);
+    a.mov(R::R2, R::R8);
+    a.mov(R::R3, R::R9);
+    a.call("by_places");
+    a.exit();
     a.bind(unknown);
     a.mov(R::R1, R::R6);
     a.mov(R::R2, R::R7);
     a.call("outside");
     a.exit();
+}
+
+/// `by_places(address of a dentry, super, ops) -> found`: the state of an object that any of several mounts may show. Of two
+/// states, the one that does not plainly allow `ops`; where neither does, it is not known which mount is meant: a doubt.
+///
+/// Registers: r6 the address, r7 the super, r8 ops, r9 what is found by one mount.
+fn by_places(a: &mut Assembler, facts: Facts<'_>) {
+    const HARSHEST: i16 = -8;
+    a.static_function("by_places");
+    let (done, room, several) = (a.label(), a.label(), a.label());
+    a.note("too many mounts");
+    a.mov(R::R6, R::R1);
+    a.mov(R::R7, R::R2);
+    a.mov(R::R8, R::R3);
+    a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
+    a.branch(Test::Gt, R::R1, supers::MOST as i32, several);
+    a.wide(R::R1, (DOUBT as u64) << 32 | Doubt::Nowhere as u64);
+    a.store(Size::B8, R::R10, HARSHEST, R::R1);
+    for number in 0..supers::MOST {
+        let at = |offset: usize| (supers::PLACES + number * place::BYTES + offset) as i16;
+        let (next, judged, first, compare, leave) = (a.label(), a.label(), a.label(), a.label(), a.label());
+        a.note("climb(scratch) to this mount's root");
+        a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
+        a.branch(Test::Le, R::R1, number as i32, done);
+        a.wide(R::R9, (PASS as u64) << 32);
+        a.load(Size::B4, R::R1, R::R7, at(place::JUDGED));
+        a.branch(Test::Eq, R::R1, 0, judged);
+        a.helper(Helper::GetCurrentTaskBtf);
+        a.mov(R::R2, R::R0);
+        task_room(a);
+        a.branch(Test::Eq, R::R0, 0, room);
+        a.store(Size::B8, R::R0, scratch::FROM as i16, R::R6);
+        a.load(Size::B8, R::R1, R::R7, at(place::ROOT));
+        a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R1);
+        a.load(Size::B4, R::R1, R::R7, at(place::STATE));
+        a.store(Size::B8, R::R0, scratch::STATE as i16, R::R1);
+        a.mov(R::R1, R::R0);
+        a.call("climb");
+        a.mov(R::R9, R::R0);
+        a.note("it is not below that one: the next; another doubt stands");
+        a.wide(R::R1, (DOUBT as u64) << 32 | Doubt::Nowhere as u64);
+        a.branch(Test::Eq, R::R9, R::R1, next);
+        a.alu(AluOp::Rsh, R::R0, 32);
+        a.branch(Test::Eq, R::R0, DOUBT, leave);
+        a.bind(judged);
+        a.note("the first, or what is known already");
+        a.load(Size::B8, R::R1, R::R10, HARSHEST);
+        a.mov(R::R2, R::R1);
+        a.alu(AluOp::Rsh, R::R2, 32);
+        a.branch(Test::Eq, R::R2, DOUBT, first);
+        a.branch(Test::Ne, R::R1, R::R9, compare);
+        a.jump(next);
+        a.bind(leave);
+        a.mov(R::R0, R::R9);
+        a.exit();
+        a.note("the harsher of two");
+        a.bind(compare);
+        plain(a, facts, Operand::Reg(R::R8), next);
+        a.mov(R::R1, R::R9);
+        a.load(Size::B8, R::R9, R::R10, HARSHEST);
+        a.store(Size::B8, R::R10, HARSHEST, R::R1);
+        plain(a, facts, Operand::Reg(R::R8), next);
+        a.jump(several);
+        a.bind(first);
+        a.store(Size::B8, R::R10, HARSHEST, R::R9);
+        a.bind(next);
+    }
+    a.bind(done);
+    a.load(Size::B8, R::R0, R::R10, HARSHEST);
+    a.exit();
+    a.note("several mounts, and the hook does not say which");
+    a.bind(several);
+    doubt(a, Doubt::Several);
+    a.bind(room);
+    doubt(a, Doubt::Room);
 }
 
 /// `outside(dentry, super block) -> found`: of an object that is of no mount of the tree.
@@ -125,10 +229,7 @@ fn outside(a: &mut Assembler) {
     a.alu(AluOp::And, R::R1, KERNEL_MOUNT);
     a.branch(Test::Ne, R::R1, 0, passes);
     a.note("the kernel acts for itself, below another file system: nothing to judge");
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.load_field(Size::B8, R::R1, R::R0, Field::TASK_CRED);
-    a.load_field(Size::B8, R::R2, R::R0, Field::TASK_REAL_CRED);
-    a.branch(Test::Eq, R::R1, R::R2, own);
+    unless_for_itself(a, own);
     a.bind(passes);
     pass(a);
     a.note("handed in with a descriptor: nothing to judge");
@@ -270,10 +371,13 @@ fn mark(a: &mut Assembler) {
     a.alu(AluOp::Or, R::R9, R::R1);
 }
 
-/// Goes to `target` where states are not kept: something moves, or this mount's are not to be.
+/// Goes to `target` where states are not kept: something moves, generations have come to their end, or this mount's are not to be.
 fn unless_kept(a: &mut Assembler, target: Label) {
     a.mov32(R::R1, R::R8);
     a.branch(Test::Ne, R::R1, 0, target);
+    a.mov(R::R1, R::R8);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.branch(Test::Ge, R::R1, dir_bits::GENERATIONS as i32, target);
     a.load(Size::B4, R::R1, R::R7, place::KEPT as i16);
     a.branch(Test::Eq, R::R1, 0, target);
 }

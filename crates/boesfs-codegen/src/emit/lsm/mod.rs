@@ -14,13 +14,17 @@
 //!
 //! Functions that take kernel objects are *static*: verified with each program's own. Those that take memory alone are global.
 
+mod access;
 mod answer;
+mod attributes;
 mod climb;
 mod entries;
 mod find;
 mod learn;
 mod moves;
+mod renames;
 mod scope;
+mod sockets;
 
 use boesfs_lang::ops::{Op, Ops};
 
@@ -35,8 +39,6 @@ pub use learn::{LEARN, learned};
 pub enum Attach {
     /// The LSM hook of this name.
     Lsm(&'static str),
-    /// The entry of this kernel function.
-    Entry(&'static str),
     /// The return from this kernel function.
     Exit(&'static str),
 }
@@ -77,11 +79,12 @@ const fn on(name: &'static str, section: &'static str, hook: &'static str, ops: 
 const OPENING: [Op; 6] = [Op::Read, Op::Write, Op::Append, Op::Exec, Op::List, Op::Create];
 
 /// Every program. The sections begin with `?`, which libbpf takes for "not loaded unless asked for": a kernel may lack a hook.
-pub const PROGRAMS: [LsmProgram; 38] = [
+pub const PROGRAMS: [LsmProgram; 42] = [
     on("lsm_file_open", "?lsm/file_open", "file_open", &OPENING),
     on("lsm_file_open_path", "?lsm/file_open", "file_open", &OPENING),
-    on("lsm_file_receive", "?lsm/file_receive", "file_receive", &[Op::Read, Op::Write]),
-    on("lsm_file_receive_path", "?lsm/file_receive", "file_receive", &[Op::Read, Op::Write]),
+    // What comes from outside of the tree is refused, whatever the rules: asked wherever anything is judged.
+    on("lsm_file_receive", "?lsm/file_receive", "file_receive", &[]),
+    on("lsm_file_receive_path", "?lsm/file_receive", "file_receive", &[]),
     on("lsm_file_truncate", "?lsm/file_truncate", "file_truncate", &[Op::Truncate]),
     on("lsm_file_truncate_path", "?lsm/file_truncate", "file_truncate", &[Op::Truncate]),
     on("lsm_path_truncate", "?lsm/path_truncate", "path_truncate", &[Op::Truncate]),
@@ -113,14 +116,13 @@ pub const PROGRAMS: [LsmProgram; 38] = [
     on("lsm_inode_removexattr", "?lsm/inode_removexattr", "inode_removexattr", &[Op::Setxattr, Op::Chmod]),
     on("lsm_inode_listxattr", "?lsm/inode_listxattr", "inode_listxattr", &[Op::Listxattr]),
     on("lsm_inode_get_acl", "?lsm/inode_get_acl", "inode_get_acl", &[Op::Getxattr]),
-    on("lsm_inode_set_acl", "?lsm/inode_set_acl", "inode_set_acl", &[Op::Chmod]),
+    on("lsm_inode_set_acl", "?lsm/inode_set_acl", "inode_set_acl", &[Op::Chmod, Op::Setxattr]),
+    on("lsm_inode_remove_acl", "?lsm/inode_remove_acl", "inode_remove_acl", &[Op::Chmod, Op::Setxattr]),
+    on("lsm_inode_permission", "?lsm/inode_permission", "inode_permission", &[Op::Stat]),
+    on("lsm_unix_stream_connect", "?lsm/unix_stream_connect", "unix_stream_connect", &[Op::Write]),
+    on("lsm_unix_may_send", "?lsm/unix_may_send", "unix_may_send", &[Op::Write]),
     on("lsm_sb_statfs", "?lsm/sb_statfs", "sb_statfs", &[Op::Statfs]),
-    LsmProgram {
-        name: "rename_begins",
-        section: "?fentry/vfs_rename",
-        attach: Attach::Entry("vfs_rename"),
-        ops: Ops::NONE,
-    },
+    on("lsm_inode_rename", "?lsm/inode_rename", "inode_rename", &[]),
     LsmProgram {
         name: "rename_ends",
         section: "?fexit/vfs_rename",
@@ -137,12 +139,17 @@ pub(super) fn learn(a: &mut Assembler) {
 /// Emits the entry programs. They must stand before the functions of `.text`.
 pub(super) fn entries(a: &mut Assembler, facts: Facts<'_>) {
     entries::all(a, facts);
+    attributes::all(a, facts);
+    access::inode_permission(a, facts);
+    sockets::all(a, facts);
     moves::all(a);
+    renames::all(a);
 }
 
 /// Emits the functions that they share.
 pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
     find::all(a, facts);
+    access::functions(a, facts);
     climb::all(a);
     moves::judge_function(a, facts);
     answer::answer(a);

@@ -1,14 +1,12 @@
-//! Links and renames: each name is asked for, and nothing gains rights by moving. And what renames do to kept states.
+//! Links and renames: each name is asked for, and nothing gains rights by moving.
 
 use boesfs_lang::cond::Arg;
 use boesfs_lang::ops::Op;
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Operand, Place, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
 use crate::emit::Facts;
-use crate::emit::layout::{Data, live, session};
 
-use super::PROGRAMS;
 use super::answer::EXDEV;
 use super::entries::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
 use super::scope::{begin, class, peek_inode};
@@ -30,7 +28,6 @@ const RENAME_WHITEOUT: i32 = 4;
 pub(super) fn all(a: &mut Assembler) {
     path_link(a);
     path_rename(a);
-    rename_bounds(a);
 }
 
 /// Registers of both programs: r6 the context, r8 the mount.
@@ -234,44 +231,4 @@ pub(super) fn judge_function(a: &mut Assembler, facts: Facts<'_>) {
     a.bind(pass);
     a.mov(R::R0, 0);
     a.exit();
-}
-
-/// Before and after each rename of a directory by anyone outside: states that are kept are of the past from then on, and none
-/// is used or kept meanwhile. Inside, a directory moves only where its state stays the same.
-fn rename_bounds(a: &mut Assembler) {
-    // Adding this to the word takes one from what moves (its low half) and adds one to the generation (its high half).
-    const END: u64 = u32::MAX as u64;
-    for (name, add) in [("rename_begins", 1), ("rename_ends", END)] {
-        let section = PROGRAMS.iter().find(|program| program.name == name).map_or("", |program| program.section);
-        a.entry(name, section);
-        a.note("by a task of the cgroup, for itself");
-        let (outside, leave, moves) = (a.label(), a.label(), a.label());
-        a.mov(R::R6, R::R1);
-        a.helper(Helper::GetCurrentCgroupId);
-        a.place(R::R1, Place::Data(Data::Session));
-        a.load(Size::B8, R::R1, R::R1, session::CGROUP as i16);
-        a.branch(Test::Ne, R::R0, R::R1, outside);
-        a.helper(Helper::GetCurrentTaskBtf);
-        a.load_field(Size::B8, R::R1, R::R0, Field::TASK_CRED);
-        a.load_field(Size::B8, R::R2, R::R0, Field::TASK_REAL_CRED);
-        a.branch(Test::Eq, R::R1, R::R2, leave);
-        a.note("a directory, or an exchange of anything");
-        a.bind(outside);
-        a.load(Size::B8, R::R6, R::R6, 0);
-        a.load_field(Size::B4, R::R1, R::R6, Field::RENAME_FLAGS);
-        a.alu(AluOp::And, R::R1, RENAME_EXCHANGE);
-        a.branch(Test::Ne, R::R1, 0, moves);
-        a.load_field(Size::B8, R::R3, R::R6, Field::RENAME_OLD);
-        peek_inode(a, WORD, 2, Field::INODE_MODE);
-        a.load(Size::B8, R::R1, R::R10, WORD);
-        a.alu(AluOp::And, R::R1, S_IFMT);
-        a.branch(Test::Ne, R::R1, S_IFDIR, leave);
-        a.bind(moves);
-        a.place(R::R1, Place::Data(Data::Live));
-        a.constant(R::R2, add);
-        a.atomic_add(R::R1, live::MOVING as i16, R::R2);
-        a.bind(leave);
-        a.mov(R::R0, 0);
-        a.exit();
-    }
 }

@@ -43,7 +43,7 @@ pub(super) fn class(a: &mut Assembler, dst: Reg) {
 }
 
 /// Whose owner the argument `owner` is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     /// The object's.
     Object,
@@ -64,6 +64,10 @@ pub(super) enum Source {
     Size,
     /// Type and permissions of the object.
     Mode,
+    /// Permissions of the object.
+    Permissions,
+    /// The size of the ACL whose address is this argument of the kernel hook, as setxattr(2) takes it.
+    AclSize(u8),
 }
 
 /// Bits of `f_flags` that an open(2) can have: not the kernel's own.
@@ -73,19 +77,21 @@ const USER_FLAGS: i32 = 0x7f_ffff & !(0x20 | 0x8000);
 ///
 /// By address: a dentry that a hook is given need not have an inode, and verifiers differ in whether they know.
 pub(super) fn peek_inode(a: &mut Assembler, to: i16, bytes: i32, field: Field) {
-    let read = |a: &mut Assembler, bytes: i32| {
-        a.mov(R::R1, R::R10);
-        a.alu(AluOp::Add, R::R1, i32::from(to));
-        a.mov(R::R2, bytes);
-        a.helper(Helper::ProbeReadKernel);
-    };
     a.add_field(R::R3, Field::DENTRY_INODE);
-    read(a, 8);
+    peek(a, to, 8);
     a.load(Size::B8, R::R3, R::R10, to);
+    a.add_field(R::R3, field);
+    peek(a, to, bytes);
+}
+
+/// Reads up to eight bytes at the address in r3 to the stack at `to`, which is zero where there is nothing.
+pub(super) fn peek(a: &mut Assembler, to: i16, bytes: i32) {
     a.mov(R::R1, 0);
     a.store(Size::B8, R::R10, to, R::R1);
-    a.add_field(R::R3, field);
-    read(a, bytes);
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(to));
+    a.mov(R::R2, bytes);
+    a.helper(Helper::ProbeReadKernel);
 }
 
 /// Fills in the arguments on the stack. r6 is the context, r7 the dentry.
@@ -120,12 +126,27 @@ pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source
                 a.load_field(Size::B4, R::R1, R::R1, Field::FILE_FLAGS);
                 a.alu(AluOp::And, R::R1, USER_FLAGS);
             }
-            Source::Size | Source::Mode => {
+            Source::Size | Source::Mode | Source::Permissions => {
                 let (bytes, field) =
                     if matches!(source, Source::Size) { (8, Field::INODE_SIZE) } else { (2, Field::INODE_MODE) };
                 a.mov(R::R3, R::R7);
                 peek_inode(a, at(*arg), bytes, field);
                 a.load(Size::B8, R::R1, R::R10, at(*arg));
+                if matches!(source, Source::Permissions) {
+                    a.alu(AluOp::And, R::R1, 0o7777);
+                }
+            }
+            Source::AclSize(number) => {
+                // A header of four bytes, and eight for each entry.
+                let none = a.label();
+                a.load(Size::B8, R::R3, R::R6, 8 * i16::from(*number));
+                a.add_field(R::R3, Field::ACL_COUNT);
+                peek(a, at(*arg), 4);
+                a.load(Size::B8, R::R1, R::R10, at(*arg));
+                a.branch(Test::Ne, R::R0, 0, none);
+                a.alu(AluOp::Lsh, R::R1, 3);
+                a.alu(AluOp::Add, R::R1, 4);
+                a.bind(none);
             }
         }
         a.store(Size::B8, R::R10, at(*arg), R::R1);

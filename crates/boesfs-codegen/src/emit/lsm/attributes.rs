@@ -1,0 +1,109 @@
+//! The entry programs for attributes: times, extended attributes, ACLs.
+//!
+//! Registers of all: r6 the context, r7 the dentry, r8 the mount (0: the hooks do not say), r9 what was found.
+
+use boesfs_lang::cond::Arg;
+use boesfs_lang::ops::{Op, Ops};
+
+use crate::bpf::asm::{Assembler, Label};
+use crate::bpf::{AluOp, Field, Operand, Place, Reg, Size, Test};
+use crate::emit::Facts;
+use crate::emit::layout::{Data, session};
+
+use super::entries::{Object, answer, ask, bit, found, object, plain};
+use super::scope::{ARGS, Owner, Source, arguments, begin, peek};
+
+use Reg as R;
+
+/// The first sixteen bytes of an attribute's name, on the stack.
+const NAME: i16 = ARGS - 16;
+
+/// `ia_valid` of a change of times: `ATTR_ATIME`, `ATTR_MTIME`, `ATTR_ATIME_SET`, `ATTR_MTIME_SET`.
+const ATTR_TIMES: i32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
+const ATTR_SIZE: i32 = 1 << 3;
+
+pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
+    inode_setattr(a, facts);
+    xattr(a, facts, "lsm_inode_setxattr", &[(Arg::Flags, Source::Hook(5)), (Arg::Size, Source::HookWide(4))]);
+    xattr(a, facts, "lsm_inode_removexattr", &[]);
+    // Flags of setxattr(2) mean nothing for an ACL, and are not told.
+    acl(a, facts, "lsm_inode_set_acl", &[(Arg::Size, Source::AclSize(3))]);
+    acl(a, facts, "lsm_inode_remove_acl", &[]);
+}
+
+/// The hook has a mapping of ids before the dentry on some kernels: the session says.
+fn inode_setattr(a: &mut Assembler, facts: Facts<'_>) {
+    let pass = begin(a, "lsm_inode_setattr");
+    let (mapped, both) = (a.label(), a.label());
+    a.note("the object, and what changes of it");
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R1, R::R1, session::SETATTR_MAPPED as i16);
+    a.branch(Test::Ne, R::R1, 0, mapped);
+    a.load(Size::B8, R::R7, R::R6, 0);
+    a.load(Size::B8, R::R2, R::R6, 8);
+    a.jump(both);
+    a.bind(mapped);
+    a.load(Size::B8, R::R7, R::R6, 8);
+    a.load(Size::B8, R::R2, R::R6, 16);
+    a.bind(both);
+    a.load_field(Size::B4, R::R2, R::R2, Field::ATTR_VALID);
+    a.mov(R::R8, 0);
+    a.note("times, and not because of another change");
+    a.mov(R::R1, R::R2);
+    a.alu(AluOp::And, R::R1, ATTR_SIZE);
+    a.branch(Test::Ne, R::R1, 0, pass);
+    a.alu(AluOp::And, R::R2, ATTR_TIMES);
+    a.branch(Test::Eq, R::R2, 0, pass);
+    ask(a, facts, Object::Dentry(0), Op::Utimes, &[], pass);
+}
+
+/// Setting or removing an attribute: an ACL is one of permissions, on kernels without hooks of its own for it.
+fn xattr(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Source)]) {
+    let pass = begin(a, name);
+    a.note("the object");
+    object(a, Object::Dentry(1));
+    a.note("system.posix_acl_*: permissions");
+    let other = a.label();
+    for (half, text) in [b"system.p", b"osix_acl"].into_iter().enumerate() {
+        let at = NAME + 8 * half as i16;
+        a.load(Size::B8, R::R3, R::R6, 16);
+        a.alu(AluOp::Add, R::R3, 8 * half as i32);
+        // Short names end within what can be read.
+        peek(a, at, 8);
+        a.load(Size::B8, R::R1, R::R10, at);
+        a.wide(R::R2, u64::from_le_bytes(*text));
+        a.branch(Test::Ne, R::R1, R::R2, other);
+    }
+    let done = a.label();
+    permissions(a, facts, sources, done);
+    a.bind(other);
+    ask(a, facts, Object::Dentry(1), Op::Setxattr, sources, pass);
+}
+
+/// Setting or removing an ACL.
+fn acl(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Source)]) {
+    let pass = begin(a, name);
+    a.note("the object");
+    object(a, Object::Dentry(1));
+    permissions(a, facts, sources, pass);
+}
+
+/// Asks whether permissions may be changed, with what they are: no hook tells what they will be; and whether attributes may.
+fn permissions(a: &mut Assembler, facts: Facts<'_>, sources: &[(Arg, Source)], pass: Label) {
+    let leave = a.label();
+    let ops = Ops::of(&[Op::Chmod, Op::Setxattr]);
+    found(a, Object::Dentry(1), ops);
+    a.note("both plainly allowed");
+    plain(a, facts, Operand::Imm(bit(Op::Chmod) | bit(Op::Setxattr)), pass);
+    arguments(a, Owner::Object, &[(Arg::Mode, Source::Permissions)]);
+    answer(a, Op::Chmod);
+    a.branch(Test::Ne, R::R0, 0, leave);
+    arguments(a, Owner::Object, sources);
+    answer(a, Op::Setxattr);
+    a.jump(leave);
+    a.note("allowed");
+    a.bind(pass);
+    a.mov(R::R0, 0);
+    a.bind(leave);
+    a.exit();
+}
