@@ -65,7 +65,8 @@ pub(crate) const STRUCTS: &[Struct] = &[
     ("file", &[("f_mode", U32), ("f_flags", U32), ("f_path", Inside("path")), ("f_inode", Pointer("inode"))]),
     ("iattr", &[("ia_valid", U32)]),
     ("renamedata", &[("old_dentry", Pointer("dentry")), ("new_dentry", Pointer("dentry")), ("flags", U32)]),
-    ("cred", &[("fsuid", Id("val")), ("fsgid", Id("val")), ("non_rcu", U32)]),
+    ("group_info", &[("ngroups", U32)]),
+    ("cred", &[("fsuid", Id("val")), ("fsgid", Id("val")), ("group_info", Pointer("group_info")), ("non_rcu", U32)]),
     ("fdtable", &[("max_fds", U32), ("fd", Bytes)]),
     ("files_struct", &[("fdt", Pointer("fdtable"))]),
     ("task_struct", &[("real_cred", Pointer("cred")), ("cred", Pointer("cred")), ("files", Pointer("files_struct"))]),
@@ -112,6 +113,8 @@ impl Field {
     pub const RENAME_FLAGS: Field = Field::new("renamedata", &["flags"]);
     pub const CRED_USER: Field = Field::new("cred", &["fsuid", "val"]);
     pub const CRED_GROUP: Field = Field::new("cred", &["fsgid", "val"]);
+    pub const CRED_GROUPS: Field = Field::new("cred", &["group_info"]);
+    pub const GROUPS_COUNT: Field = Field::new("group_info", &["ngroups"]);
     pub const CRED_FOR_NOW: Field = Field::new("cred", &["non_rcu"]);
     pub const TASK_CRED: Field = Field::new("task_struct", &["cred"]);
     pub const TASK_REAL_CRED: Field = Field::new("task_struct", &["real_cred"]);
@@ -154,6 +157,8 @@ impl Field {
         Field::RENAME_FLAGS,
         Field::CRED_USER,
         Field::CRED_GROUP,
+        Field::CRED_GROUPS,
+        Field::GROUPS_COUNT,
         Field::CRED_FOR_NOW,
         Field::TASK_CRED,
         Field::TASK_REAL_CRED,

@@ -205,6 +205,7 @@ impl Btf {
             ("decide", signature(u64, &question)),
             ("walk", signature(u32, &[("state", u32), ("request", slots), ("count", u32)])),
             ("subject", signature(u32, &[("who", who)])),
+            ("subject_now", signature(u32, &[("nothing", u32)])),
             ("row", signature(u64, &question[..2])),
             ("first", signature(u32, &question[..3])),
             ("conditional", signature(u32, &question[..3])),

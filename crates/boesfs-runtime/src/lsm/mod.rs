@@ -110,18 +110,19 @@ const COVERED: [(&str, &str); 4] = [
 ];
 
 impl Guard {
-    /// Loads the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`.
+    /// Loads the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`; without a class, each
+    /// subject has that of its user and groups.
     ///
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
-    pub fn load(object: &PolicyObject, class: ClassId, cgroup: u64) -> Result<Guard, LsmError> {
+    pub fn load(object: &PolicyObject, class: Option<ClassId>, cgroup: u64) -> Result<Guard, LsmError> {
         // Programs load and attach where BPF is no active module too, and are never asked.
         listed()?;
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let types = KernelTypes::of_this_kernel().map_err(system("read the kernel's types"))?;
         let mut content = [0; session_bytes()];
         content[session::CGROUP..][..8].copy_from_slice(&cgroup.to_le_bytes());
-        content[session::CLASS..][..4].copy_from_slice(&class.0.to_le_bytes());
+        content[session::CLASS..][..4].copy_from_slice(&class.map_or(session::EACH, |class| class.0).to_le_bytes());
         let mapped = types.function("bpf_lsm_inode_setattr").is_some_and(|(_, arguments)| arguments > 2);
         content[session::SETATTR_MAPPED..][..4].copy_from_slice(&u32::from(mapped).to_le_bytes());
         // It is in a union, which has lost its name in Linux 7.
@@ -218,22 +219,28 @@ const fn live_bytes() -> usize {
     live::BYTES
 }
 
-/// The operations that are not plainly allowed everywhere for `class`.
-fn restricted(object: &PolicyObject, class: ClassId) -> Ops {
+/// The operations that are not plainly allowed everywhere for `class`, or for each class and for who has none.
+fn restricted(object: &PolicyObject, class: Option<ClassId>) -> Ops {
+    if class.is_none() && !object.manifest.subjects.separations.is_empty() {
+        return Ops::ALL;
+    }
     let allowed = rows(object, class).fold(Ops::ALL.0, |all, Row { allowed, closer }| all & allowed.0 & !closer.0);
     Ops(Ops::ALL.0 & !allowed)
 }
 
 /// Whether something may be appended to that may not be written.
-fn appends_only(object: &PolicyObject, class: ClassId) -> bool {
+fn appends_only(object: &PolicyObject, class: Option<ClassId>) -> bool {
     let may_append = |row: &Row| row.allowed.contains(Op::Append) || row.closer.contains(Op::Append);
     rows(object, class).any(|row| may_append(&row) && !row.plainly_allows(Op::Write))
 }
 
-/// The rows of `class` at every state but the dead one. The table goes on with padding, which no path leads to.
-fn rows(object: &PolicyObject, class: ClassId) -> impl Iterator<Item = Row> {
+/// The rows of `class`, or of each, at every state but the dead one. The table goes on with padding, which no path leads to.
+fn rows(object: &PolicyObject, class: Option<ClassId>) -> impl Iterator<Item = Row> {
     let states = object.tables.states.len().min(object.manifest.sizes.states as usize);
-    (1..states as u32).map(move |state| <Tables as Rights>::row(&object.tables, StateId(state), class))
+    let classes = class.map_or(0..object.tables.classes, |class| class.0..class.0 + 1);
+    (1..states as u32)
+        .flat_map(move |state| classes.clone().map(move |class| (StateId(state), ClassId(class))))
+        .map(|(state, class)| <Tables as Rights>::row(&object.tables, state, class))
 }
 
 /// How often something was refused without a verdict, by reason.

@@ -20,15 +20,21 @@ use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
 /// Runs the command under `object`.
 pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
-    let ([class], Unclassed::Impossible) = (classes.list.as_slice(), classes.without) else {
-        bail!("the {} hook judges everything as one set of roles: name it with --role, or use --hook fuse", Hook::Lsm);
+    let class = match (classes.list.as_slice(), classes.without) {
+        ([class], Unclassed::Impossible) => Some(*class),
+        _ if !object.manifest.subjects.exes.is_empty() => bail!(
+            "the {} hook does not know which executable asks, and the policy has roles for some: \
+             name the roles with --role, or use --hook fuse",
+            Hook::Lsm
+        ),
+        _ => None,
     };
     let root = Root::Native(Access::Full);
     if args.verbose {
         tell::setup(Hook::Lsm, &object.manifest, classes, &root);
     }
     let cgroup = Cgroup::new()?;
-    let guard = Guard::load(&object, *class, cgroup.id()).inspect_err(|error| {
+    let guard = Guard::load(&object, class, cgroup.id()).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
@@ -46,7 +52,7 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
     let mut layer = Lsm {
         args,
         object,
-        class: *class,
+        class,
         cgroup: cgroup.id(),
         guard: Some(guard),
         recorder: recorder.clone(),
@@ -70,7 +76,8 @@ struct Lsm<'a> {
     args: &'a ExecArgs,
     /// The policy in force.
     object: PolicyObject,
-    class: ClassId,
+    /// That of everyone; none: each subject's own.
+    class: Option<ClassId>,
     cgroup: u64,
     guard: Option<Guard>,
     recorder: Recorder,
@@ -94,8 +101,11 @@ impl Layer for Lsm<'_> {
     /// The new programs are attached before the old ones are detached: in between, both must allow.
     fn reload(&mut self) -> Result<String, String> {
         let Some((_, members)) = self.armed else { return Err("the command has not been started yet".to_owned()) };
-        let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, Some(self.class))?;
-        let class = new.class.unwrap_or(self.class);
+        let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, self.class)?;
+        let class = new.class;
+        if class.is_none() && !new.object.manifest.subjects.exes.is_empty() {
+            return Err("roles of executables come with it: start the sandbox anew".to_owned());
+        }
         let guard = Guard::load(&new.object, class, self.cgroup).map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);
         let armed = guard.arm(members.init, &new.object.tables, recorder, &self.doubts);

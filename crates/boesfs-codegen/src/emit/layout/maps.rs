@@ -167,8 +167,10 @@ impl Data {
 pub mod session {
     /// `u64`: the id of the cgroup whose tasks are judged. 0: nobody's.
     pub const CGROUP: usize = 0;
-    /// `u32`: the class of every subject.
+    /// `u32`: the class of every subject, or [`EACH`].
     pub const CLASS: usize = 8;
+    /// In [`CLASS`]: each subject has its own, by its user and its groups.
+    pub const EACH: u32 = u32::MAX;
     /// `u32`: not 0 where the hook `inode_setattr` has a mapping of ids as its first argument.
     pub const SETATTR_MAPPED: usize = 12;
     /// `u32`: where `d_alias` is in a dentry, which kernels declare in different ways.

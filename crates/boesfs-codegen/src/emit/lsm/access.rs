@@ -4,15 +4,15 @@
 //! access(2) does not ask. The names of an inode are the dentries in its list. One of them is the one that was named, and is
 //! held; where there are several, all of them must be allowed.
 
-use boesfs_lang::ops::Op;
+use boesfs_lang::ops::{Op, Ops};
 
 use crate::bpf::asm::Assembler;
-use crate::bpf::{AluOp, Field, Operand, Place, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::Facts;
 use crate::emit::layout::{Data, Doubt, Map, session};
 
 use super::PROGRAMS;
-use super::entries::{ECHILD, ask_found, bit, plain};
+use super::entries::{Asked, ECHILD, ask_found, plain};
 use super::find::{doubt, lookup, pass, unless_for_itself};
 use super::scope::{ARGS, in_scope, peek};
 
@@ -111,7 +111,7 @@ fn find_named(a: &mut Assembler, facts: Facts<'_>) {
         }
         a.note("one of several: plainly allowed, or there is a doubt");
         let allowed = a.label();
-        plain(a, facts, Operand::Imm(bit(Op::Stat)), allowed);
+        plain(a, facts, Asked::These(Op::Stat.into()), allowed);
         a.jump(several);
         a.bind(allowed);
         a.load(Size::B8, R::R1, R::R7, name::NEXT);
@@ -172,7 +172,7 @@ fn named(a: &mut Assembler) {
     a.note("by_places(dentry, super, stat)");
     a.load(Size::B8, R::R1, R::R8, name::DENTRY);
     a.mov(R::R2, R::R7);
-    a.mov(R::R3, bit(Op::Stat));
+    a.mov(R::R3, Ops::from(Op::Stat).0 as i32);
     a.call("by_places");
     a.mov(R::R7, R::R0);
     a.note("as it was");

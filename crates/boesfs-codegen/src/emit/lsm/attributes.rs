@@ -6,11 +6,11 @@ use boesfs_lang::cond::Arg;
 use boesfs_lang::ops::{Op, Ops};
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Operand, Place, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::Facts;
 use crate::emit::layout::{Data, session};
 
-use super::entries::{Object, answer, ask, bit, found, object, plain};
+use super::entries::{Asked, Object, answer, ask, found, object, plain};
 use super::scope::{ARGS, Owner, Source, arguments, begin, peek};
 
 use Reg as R;
@@ -94,7 +94,7 @@ fn permissions(a: &mut Assembler, facts: Facts<'_>, sources: &[(Arg, Source)], p
     let ops = Ops::of(&[Op::Chmod, Op::Setxattr]);
     found(a, Object::Dentry(1), ops);
     a.note("both plainly allowed");
-    plain(a, facts, Operand::Imm(bit(Op::Chmod) | bit(Op::Setxattr)), pass);
+    plain(a, facts, Asked::These(ops), pass);
     arguments(a, Owner::Object, &[(Arg::Mode, Source::Permissions)]);
     answer(a, Op::Chmod);
     a.branch(Test::Ne, R::R0, 0, leave);

@@ -10,7 +10,7 @@ use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
 use crate::emit::layout::Table;
 use crate::emit::{Facts, add_table};
 
-use super::find::{DOUBT, PASS};
+use super::find::{DOUBT, PASS, unless_for_itself};
 use super::scope::{self, ARGS, Owner, Source, arguments, begin};
 
 use Reg as R;
@@ -150,7 +150,7 @@ pub(super) fn ask(a: &mut Assembler, facts: Facts<'_>, what: Object, op: Op, sou
 /// The same, of what r9 has found.
 pub(super) fn ask_found(a: &mut Assembler, facts: Facts<'_>, op: Op, sources: &[(Arg, Source)], pass: Label) {
     a.note("plainly allowed");
-    plain(a, facts, Operand::Imm(bit(op)), pass);
+    plain(a, facts, Asked::These(op.into()), pass);
     arguments(a, owner(op), sources);
     answer(a, op);
     a.exit();
@@ -169,19 +169,27 @@ fn owner(op: Op) -> Owner {
 
 /// r9 = what is found of the object, where `ops` are asked.
 pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
-    a.note("its state");
-    a.mov(R::R1, R::R7);
     match what {
         Object::Dentry(_) => {
-            a.mov(R::R2, ops.0 as i32);
-            a.call("find_shown");
+            let (own, done) = (a.label(), a.label());
+            a.note("the kernel acts for itself, below another file system: nothing to judge");
+            a.wide(R::R9, (PASS as u64) << 32);
+            unless_for_itself(a, own);
+            a.jump(done);
+            a.bind(own);
+            shown(a, ops);
+            a.bind(done);
+            return;
         }
         Object::FilePath => {
+            a.note("its state");
             a.load(Size::B8, R::R1, R::R10, FILE);
             a.add_field(R::R1, Field::FILE_PATH);
             a.call("find_path");
         }
         _ => {
+            a.note("its state");
+            a.mov(R::R1, R::R7);
             a.mov(R::R2, R::R8);
             a.call("find");
         }
@@ -189,34 +197,72 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
     a.mov(R::R9, R::R0);
 }
 
-/// Goes to `allowed` where all operations of `mask` are plainly allowed at what r9 has found. Changes r1 and r2.
-pub(super) fn plain(a: &mut Assembler, facts: Facts<'_>, mask: Operand, allowed: Label) {
+/// The same, of a dentry, whoever asks.
+fn shown(a: &mut Assembler, ops: Ops) {
+    a.note("its state");
+    a.mov(R::R1, R::R7);
+    a.mov(R::R2, ops.0 as i32);
+    a.call("shown");
+    a.mov(R::R9, R::R0);
+}
+
+/// Operations that are asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Asked {
+    /// These.
+    These(Ops),
+    /// Those whose bits stand at this offset of the stack.
+    Stored(i16),
+    /// Those whose bits stand in this register, of r6 to r9.
+    Bits(Reg),
+    /// The one whose number is in this register, of r6 to r9.
+    Number(Reg),
+}
+
+/// Goes to `allowed` where everything that is asked is plainly allowed at what r9 has found. Changes r0 to r5.
+pub(super) fn plain(a: &mut Assembler, facts: Facts<'_>, asked: Asked, allowed: Label) {
     const { assert!(PASS < DOUBT) };
     let closer = a.label();
     a.mov(R::R1, R::R9);
     a.alu(AluOp::Rsh, R::R1, 32);
     a.branch(Test::Eq, R::R1, PASS, allowed);
     a.branch(Test::Ne, R::R1, 0, closer);
-    row(a, facts);
+    row(a, facts, closer);
     // Not allowed, or to be looked at closer.
     a.mov(R::R2, R::R1);
     a.alu(AluOp::Rsh, R::R2, 32);
     a.alu(AluOp::Xor, R::R1, -1);
     a.alu(AluOp::Or, R::R1, R::R2);
+    let mask = match asked {
+        Asked::These(ops) => Operand::Imm(ops.0 as i32),
+        Asked::Bits(bits) => Operand::Reg(bits),
+        Asked::Stored(at) => {
+            a.load(Size::B8, R::R3, R::R10, at);
+            Operand::Reg(R::R3)
+        }
+        Asked::Number(number) => {
+            a.mov(R::R2, number);
+            a.alu(AluOp::And, R::R2, 31);
+            a.mov(R::R3, 1);
+            a.alu(AluOp::Lsh, R::R3, R::R2);
+            Operand::Reg(R::R3)
+        }
+    };
     a.alu32(AluOp::And, R::R1, mask);
     a.branch(Test::Eq, R::R1, 0, allowed);
     a.bind(closer);
 }
 
-/// `r1 = the row of the state in r9`. Changes r2.
-fn row(a: &mut Assembler, facts: Facts<'_>) {
+/// `r1 = the row of the state in r9`, or to `none` for a task without a class. Changes r0 to r5.
+fn row(a: &mut Assembler, facts: Facts<'_>, none: Label) {
+    scope::class(a);
+    a.branch(Test::Ge, R::R0, facts.tables.classes as i32, none);
     a.mov(R::R1, R::R9);
     a.alu(AluOp::And, R::R1, facts.mask(Table::States));
     a.alu(AluOp::Lsh, R::R1, 4);
     add_table(a, R::R1, R::R2, Table::States);
     a.load(Size::B4, R::R1, R::R1, 0);
-    scope::class(a, R::R2);
-    a.alu(AluOp::Add, R::R1, R::R2);
+    a.alu(AluOp::Add, R::R1, R::R0);
     a.alu(AluOp::And, R::R1, facts.mask(Table::Rows));
     a.alu(AluOp::Lsh, R::R1, 3);
     add_table(a, R::R1, R::R2, Table::Rows);
@@ -238,8 +284,7 @@ pub(super) fn answer(a: &mut Assembler, op: Op) {
 /// Asks for those of `ops` that are in [`WANTED`] of what r9 has found, and returns the first refusal.
 fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, ops: &[Op], sources: &[(Arg, Source)], pass: Label) {
     a.note("all of them plainly allowed");
-    a.load(Size::B8, R::R3, R::R10, WANTED);
-    plain(a, facts, Operand::Reg(R::R3), pass);
+    plain(a, facts, Asked::Stored(WANTED), pass);
     let leave = a.label();
     let mut filled = None;
     for op in ops {
@@ -261,7 +306,7 @@ fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, ops: &[Op], sources: &[(Arg, 
     a.exit();
 }
 
-pub(super) const fn bit(op: Op) -> i32 {
+const fn bit(op: Op) -> i32 {
     1 << op as u32
 }
 
@@ -367,11 +412,7 @@ fn inode_follow_link(a: &mut Assembler, facts: Facts<'_>) {
     a.note("the object");
     a.bind(held);
     object(a, Object::Dentry(0));
-    a.note("its state");
-    a.mov(R::R1, R::R7);
-    a.mov(R::R2, bit(Op::Readlink));
-    a.call("shown");
-    a.mov(R::R9, R::R0);
+    shown(a, Ops::of(&[Op::Readlink]));
     ask_found(a, facts, Op::Readlink, &[], pass);
 }
 
@@ -400,7 +441,7 @@ fn mmap_file(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.bind(write);
     found(a, form, Ops::of(&[Op::Write]));
     a.note("plainly allowed");
-    plain(a, facts, Operand::Imm(bit(Op::Write)), map);
+    plain(a, facts, Asked::These(Op::Write.into()), map);
     arguments(a, Owner::Object, &[(Arg::Flags, Source::FileFlags(FILE))]);
     answer(a, Op::Write);
     let refused = a.label();
@@ -474,8 +515,7 @@ fn path_mknod(a: &mut Assembler, facts: Facts<'_>) {
     a.store(Size::B8, R::R10, WANTED, R::R2);
     found(a, Object::Entry, Ops::of(&[Op::Create, Op::Mknod]));
     a.note("plainly allowed");
-    a.load(Size::B8, R::R3, R::R10, WANTED);
-    plain(a, facts, Operand::Reg(R::R3), pass);
+    plain(a, facts, Asked::Stored(WANTED), pass);
     arguments(a, Owner::Directory, &[(Arg::Mode, Source::Hook(2))]);
     let create = a.label();
     a.load(Size::B8, R::R1, R::R10, WANTED);

@@ -1,13 +1,13 @@
-//! The state of an object: `find` by its mount, `find_shown` where a hook does not say the mount.
+//! The state of an object: `find` by its mount, `shown` where a hook does not say the mount.
 
 use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Operand, Place, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, supers};
 use crate::emit::{Facts, add_table};
 
-use super::entries::plain;
+use super::entries::{Asked, plain};
 
 use Reg as R;
 
@@ -24,7 +24,6 @@ const TRIES: i32 = 4;
 pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     find_path(a);
     find(a);
-    find_shown(a);
     shown(a);
     by_places(a, facts);
     outside(a);
@@ -78,23 +77,6 @@ fn find(a: &mut Assembler) {
     a.exit();
 }
 
-/// `find_shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked.
-fn find_shown(a: &mut Assembler) {
-    a.static_function("find_shown");
-    a.note("the kernel acts for itself, below another file system: nothing to judge");
-    let own = a.label();
-    a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R2);
-    unless_for_itself(a, own);
-    pass(a);
-    a.note("shown(dentry, ops)");
-    a.bind(own);
-    a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R7);
-    a.call("shown");
-    a.exit();
-}
-
 /// Goes to `own` unless the kernel acts for itself, as overlayfs does in its layers, whoever asked it to. Changes r0 to r5.
 ///
 /// Its credentials are not the task's own then. Nor are they in access(2), which asks on behalf of the task all the same: the
@@ -108,7 +90,7 @@ pub(super) fn unless_for_itself(a: &mut Assembler, own: Label) {
     a.branch(Test::Ne, R::R1, 0, own);
 }
 
-/// `shown(dentry, ops) -> found`: by the mounts that show its file system, whoever asks.
+/// `shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked.
 fn shown(a: &mut Assembler) {
     const KEY: i16 = -8;
     a.static_function("shown");
@@ -198,11 +180,11 @@ fn by_places(a: &mut Assembler, facts: Facts<'_>) {
         a.exit();
         a.note("the harsher of two");
         a.bind(compare);
-        plain(a, facts, Operand::Reg(R::R8), next);
+        plain(a, facts, Asked::Bits(R::R8), next);
         a.mov(R::R1, R::R9);
         a.load(Size::B8, R::R9, R::R10, HARSHEST);
         a.store(Size::B8, R::R10, HARSHEST, R::R1);
-        plain(a, facts, Operand::Reg(R::R8), next);
+        plain(a, facts, Asked::Bits(R::R8), next);
         a.jump(several);
         a.bind(first);
         a.store(Size::B8, R::R10, HARSHEST, R::R9);

@@ -148,6 +148,7 @@ pub(super) fn entries(a: &mut Assembler, facts: Facts<'_>) {
 
 /// Emits the functions that they share.
 pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
+    scope::subject_now(a);
     find::all(a, facts);
     access::functions(a, facts);
     climb::all(a);

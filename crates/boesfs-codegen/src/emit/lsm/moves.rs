@@ -4,11 +4,11 @@ use boesfs_lang::cond::Arg;
 use boesfs_lang::ops::Op;
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Helper, Reg, Size, Test};
 use crate::emit::Facts;
 
 use super::answer::EXDEV;
-use super::entries::{S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
+use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
 use super::scope::{begin, class, peek_inode};
 
 use Reg as R;
@@ -164,9 +164,10 @@ fn may_move(a: &mut Assembler, found: [i16; 2], dentry: i16, leave: Label) {
     kind(a, dentry);
     a.branch(Test::Eq, R::R1, S_IFDIR, refused);
     a.note("within(to, from, class): whatever is possible at the new name is so at the old one");
+    class(a);
+    a.mov(R::R3, R::R0);
     a.load(Size::B8, R::R1, R::R10, new);
     a.load(Size::B8, R::R2, R::R10, old);
-    class(a, R::R3);
     a.call("within");
     a.branch(Test::Ne, R::R0, 0, subset);
     a.bind(refused);
@@ -194,10 +195,7 @@ pub(super) fn judge_function(a: &mut Assembler, facts: Facts<'_>) {
     }
     a.mov32(R::R5, R::R5);
     a.store(Size::B8, R::R10, at(Arg::Flags), R::R5);
-    a.mov(R::R3, 1);
-    a.alu(AluOp::And, R::R4, 31);
-    a.alu(AluOp::Lsh, R::R3, R::R4);
-    plain(a, facts, Operand::Reg(R::R3), pass);
+    plain(a, facts, Asked::Number(R::R8), pass);
     a.note("the arguments of the question");
     a.helper(Helper::GetCurrentTaskBtf);
     a.load_field(Size::B8, R::R0, R::R0, Field::TASK_CRED);

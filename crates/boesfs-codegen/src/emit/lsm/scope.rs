@@ -4,7 +4,7 @@ use boesfs_lang::cond::{ARG_COUNT, Arg};
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, live, session};
+use crate::emit::layout::{Data, live, session, who};
 
 use super::PROGRAMS;
 
@@ -36,10 +36,60 @@ pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
     a.branch(Test::Eq, R::R1, 0, outside);
 }
 
-/// `dst` = the class of the task.
-pub(super) fn class(a: &mut Assembler, dst: Reg) {
-    a.place(dst, Place::Data(Data::Session));
-    a.load(Size::B4, dst, dst, session::CLASS as i16);
+/// r0 = the class of the task: not below the number of classes if it has none. Changes r1 to r5.
+pub(super) fn class(a: &mut Assembler) {
+    let fixed = a.label();
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R0, R::R1, session::CLASS as i16);
+    a.branch32(Test::Ne, R::R0, session::EACH as i32, fixed);
+    a.mov(R::R1, 0);
+    a.call("subject_now");
+    a.mov32(R::R0, R::R0);
+    a.bind(fixed);
+}
+
+/// `subject_now(0) -> class`: of the task, by the user and the groups that it acts as.
+///
+/// Registers: r6 its credentials, r7 the groups, r8 how many.
+pub(super) fn subject_now(a: &mut Assembler) {
+    const WHO: i16 = -(who::BYTES as i16);
+    let at = |offset: usize| WHO + offset as i16;
+    a.function("subject_now");
+    let (told, many) = (a.label(), a.label());
+    a.note("user and group");
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.load_field(Size::B8, R::R6, R::R0, Field::TASK_CRED);
+    a.mov(R::R1, 0);
+    for word in 0..who::BYTES / 8 {
+        a.store(Size::B8, R::R10, at(8 * word), R::R1);
+    }
+    a.load_field(Size::B4, R::R1, R::R6, Field::CRED_USER);
+    a.store(Size::B4, R::R10, at(who::UID), R::R1);
+    a.load_field(Size::B4, R::R1, R::R6, Field::CRED_GROUP);
+    a.store(Size::B4, R::R10, at(who::GID), R::R1);
+    a.note("supplementary groups, which stand after their number: too many, and this is nobody");
+    a.load_field(Size::B8, R::R7, R::R6, Field::CRED_GROUPS);
+    a.load_field(Size::B4, R::R8, R::R7, Field::GROUPS_COUNT);
+    a.branch(Test::Gt, R::R8, who::GROUPS_MAX as i32, many);
+    a.store(Size::B4, R::R10, at(who::COUNT), R::R8);
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(at(who::GROUPS)));
+    a.mov(R::R2, R::R8);
+    a.alu(AluOp::Lsh, R::R2, 2);
+    a.mov(R::R3, R::R7);
+    a.add_field(R::R3, Field::GROUPS_COUNT);
+    a.alu(AluOp::Add, R::R3, 4);
+    a.helper(Helper::ProbeReadKernel);
+    a.branch(Test::Eq, R::R0, 0, told);
+    a.bind(many);
+    a.mov(R::R1, who::GROUPS_MAX as i32 + 1);
+    a.store(Size::B4, R::R10, at(who::COUNT), R::R1);
+    a.bind(told);
+    a.note("subject(who)");
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(WHO));
+    a.call("subject");
+    a.exit();
 }
 
 /// Whose owner the argument `owner` is.
