@@ -88,6 +88,7 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     lsm::entries(&mut asm, facts);
     kmod::programs(&mut asm);
     step::step(&mut asm, facts);
+    step::glob_some(&mut asm, facts);
     check::check(&mut asm, facts);
     check::decide(&mut asm, facts);
     cond::cond(&mut asm, policy, &packed.conditions)?;

@@ -6,7 +6,7 @@ use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Place, Reg, Size, Test};
 use crate::tables::{HAS_LITERALS, HASH_DISPLACEMENT_SHIFT, HASH_STATE, HASH_WORD};
 
-use super::layout::Table;
+use super::layout::{NAME_BYTES, Table};
 use super::{Facts, add_table};
 
 use Reg as R;
@@ -124,10 +124,16 @@ fn fold(a: &mut Assembler) {
     a.alu(AluOp::Xor, R::R4, R::R9);
 }
 
+/// The bytes of a name in one round of [`glob_some`], and the longest name that needs none of it.
+const FEW: i32 = 16;
+
 /// Runs the byte automaton of the state's globs over the name, and leaves with where its outcome leads.
+///
+/// The verifier goes through every round of a loop: for names that are longer than most, the loop is a function of a few rounds.
 ///
 /// Registers: r4 the byte automaton's state; r6 where the targets start; r8, r9 two tables; r1, r5 scratch.
 fn glob(a: &mut Assembler, facts: Facts<'_>, leave: Label) {
+    let (long, outcome) = (a.label(), a.label());
     a.note("g = s.out & !HAS_LITERALS; no globs -> s.default");
     a.alu32(AluOp::And, R::R6, !HAS_LITERALS as i32);
     a.branch(Test::Eq, R::R6, 0, leave);
@@ -136,24 +142,17 @@ fn glob(a: &mut Assembler, facts: Facts<'_>, leave: Label) {
     add_table(a, R::R6, R::R5, Table::Globs);
     a.load(Size::B4, R::R4, R::R6, 0);
     a.load(Size::B4, R::R6, R::R6, 4);
+    a.branch(Test::Gt, R::R3, FEW, long);
     a.place(R::R8, Place::Table(Table::GlobClass));
     a.place(R::R9, Place::Table(Table::GlobNext));
     a.note("for byte in name: q = glob_next[q << shift | glob_class[byte]]");
     let byte = a.here();
-    a.load(Size::B1, R::R1, R::R2, 0);
-    a.alu(AluOp::Add, R::R1, R::R8);
-    a.load(Size::B1, R::R1, R::R1, 0);
-    a.alu(AluOp::Lsh, R::R4, facts.tables.glob_shift as i32);
-    a.alu(AluOp::Or, R::R4, R::R1);
-    a.alu(AluOp::And, R::R4, facts.mask(Table::GlobNext));
-    a.alu(AluOp::Lsh, R::R4, 2);
-    a.alu(AluOp::Add, R::R4, R::R9);
-    a.load(Size::B4, R::R4, R::R4, 0);
+    advance(a, facts);
     a.branch(Test::Eq, R::R4, 0, leave);
-    a.alu(AluOp::Add, R::R2, 1);
     a.alu(AluOp::Sub, R::R3, 1);
     a.branch(Test::Gt, R::R3, 0, byte);
     a.note("glob_targets[globs[g].targets + glob_outcome[q]]; outcome 0 -> s.default");
+    a.bind(outcome);
     a.alu(AluOp::And, R::R4, facts.mask(Table::GlobOutcome));
     a.alu(AluOp::Lsh, R::R4, 2);
     add_table(a, R::R4, R::R5, Table::GlobOutcome);
@@ -164,4 +163,76 @@ fn glob(a: &mut Assembler, facts: Facts<'_>, leave: Label) {
     a.alu(AluOp::Lsh, R::R4, 2);
     add_table(a, R::R4, R::R5, Table::GlobTargets);
     a.load(Size::B4, R::R0, R::R4, 0);
+    a.exit();
+
+    a.note("a longer name, by parts: q = glob_some(q, name, from, length)");
+    a.bind(long);
+    let (part, kept) = (a.label(), a.label());
+    a.store(Size::B8, R::R10, DEFAULT, R::R0);
+    a.mov(R::R7, R::R2);
+    a.mov(R::R8, 0);
+    a.mov(R::R9, R::R3);
+    a.bind(part);
+    a.mov(R::R1, R::R4);
+    a.mov(R::R2, R::R7);
+    a.mov(R::R3, R::R8);
+    a.mov(R::R4, R::R9);
+    a.call("glob_some");
+    a.mov32(R::R4, R::R0);
+    a.branch(Test::Eq, R::R4, 0, kept);
+    a.alu(AluOp::Add, R::R8, FEW);
+    a.branch(Test::Lt, R::R8, R::R9, part);
+    a.load(Size::B8, R::R0, R::R10, DEFAULT);
+    a.jump(outcome);
+    a.bind(kept);
+    a.load(Size::B8, R::R0, R::R10, DEFAULT);
+    // Like everywhere: the default.
+    a.jump(leave);
+}
+
+/// One byte further: r4 the automaton's state, r2 the byte, which goes on to the next; r8, r9 the tables; r1 scratch.
+fn advance(a: &mut Assembler, facts: Facts<'_>) {
+    a.load(Size::B1, R::R1, R::R2, 0);
+    a.alu(AluOp::Add, R::R1, R::R8);
+    a.load(Size::B1, R::R1, R::R1, 0);
+    a.alu(AluOp::Lsh, R::R4, facts.tables.glob_shift as i32);
+    a.alu(AluOp::Or, R::R4, R::R1);
+    a.alu(AluOp::And, R::R4, facts.mask(Table::GlobNext));
+    a.alu(AluOp::Lsh, R::R4, 2);
+    a.alu(AluOp::Add, R::R4, R::R9);
+    a.load(Size::B4, R::R4, R::R4, 0);
+    a.alu(AluOp::Add, R::R2, 1);
+}
+
+/// `glob_some(q, name, from, length) -> q`: the byte automaton's state after the bytes from `from` on, at most [`FEW`] of them.
+///
+/// Registers: as in [`glob`]; r3 bytes left of the name, r5 rounds left.
+pub(super) fn glob_some(a: &mut Assembler, facts: Facts<'_>) {
+    a.function("glob_some");
+    let (dead, leave) = (a.label(), a.label());
+    a.note("no state for a missing name");
+    a.branch(Test::Eq, R::R2, 0, dead);
+    a.mov(R::R5, R::R3);
+    a.mov32(R::R3, R::R4);
+    a.mov32(R::R4, R::R1);
+    a.alu(AluOp::And, R::R5, (NAME_BYTES as i32 - 1) & !(FEW - 1));
+    a.alu(AluOp::Sub, R::R3, R::R5);
+    a.alu(AluOp::Add, R::R2, R::R5);
+    a.mov(R::R5, FEW);
+    a.place(R::R8, Place::Table(Table::GlobClass));
+    a.place(R::R9, Place::Table(Table::GlobNext));
+    a.note("for byte in name: q = glob_next[q << shift | glob_class[byte]]");
+    let byte = a.here();
+    advance(a, facts);
+    a.branch(Test::Eq, R::R4, 0, leave);
+    a.alu(AluOp::Sub, R::R5, 1);
+    a.branch(Test::Eq, R::R5, 0, leave);
+    a.alu(AluOp::Sub, R::R3, 1);
+    a.branch(Test::SGt, R::R3, 0, byte);
+    a.bind(leave);
+    a.mov32(R::R0, R::R4);
+    a.exit();
+    a.bind(dead);
+    a.mov32(R::R0, 0);
+    a.exit();
 }

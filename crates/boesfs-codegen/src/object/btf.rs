@@ -201,6 +201,7 @@ impl Btf {
         let signatures = BTreeMap::from([
             (ENTRY, signature(int, &[("ctx", ctx)])),
             ("step", signature(u32, &[("state", u32), ("name", name), ("length", u32)])),
+            ("glob_some", signature(u32, &[("state", u32), ("name", name), ("from", u32), ("length", u32)])),
             ("check", signature(u64, &question)),
             ("decide", signature(u64, &question)),
             ("walk", signature(u32, &[("state", u32), ("request", slots), ("count", u32)])),
@@ -216,7 +217,13 @@ impl Btf {
             ("alike", signature(u32, &[("a", u32), ("b", u32)])),
             ("find_path", signature(u64, &[("path", path)])),
             ("climb", signature(u64, &[("scratch", room)])),
+            ("climb_root", signature(u64, &[("scratch", room)])),
+            ("climb_same", signature(u64, &[("scratch", room)])),
+            ("climb_up", signature(u64, &[("scratch", room)])),
+            ("climb_down", signature(u64, &[("scratch", room)])),
+            ("climb_check", signature(u64, &[("scratch", room)])),
             ("tell", signature(u64, &[("scratch", room)])),
+            ("tell_names", signature(u64, &[("scratch", room)])),
         ]);
 
         for table in Table::ALL {

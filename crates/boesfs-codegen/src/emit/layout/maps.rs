@@ -268,8 +268,10 @@ pub mod scratch {
     pub const WORD: usize = 24;
     /// `u64`: the number of dentries in [`CHAIN`].
     pub const COUNT: usize = 32;
+    /// `u64`: how many of them are still to be looked at.
+    pub const LEFT: usize = 40;
     /// A name, zero-padded.
-    pub const NAME: usize = 40;
+    pub const NAME: usize = 48;
     /// `u64`s: the dentries from [`FROM`] up, without the root.
     pub const CHAIN: usize = NAME + NAME_BYTES + 8;
     /// `u64`s: the sequence number of each when it was looked at.

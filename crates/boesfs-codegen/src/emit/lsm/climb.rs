@@ -1,20 +1,73 @@
 //! Walks over dentries, in a task's scratch memory: `climb` for the state of a directory, `tell` for the path of an event.
 //!
-//! They read the kernel's memory by address, fault-safe, and so are verified once, on their own.
+//! They read the kernel's memory by address, fault-safe, and so are verified once, on their own. The verifier goes through every round
+//! of a loop: so each loop is a function of [`FEW`] rounds, called [`OFTEN`] times, in which it goes through `FEW + OFTEN`.
 
 use boesfs_lang::pattern::NAME_MAX;
 
-use crate::bpf::asm::Assembler;
+use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, event, live, scratch};
 
-use super::find::doubt;
+use super::find::{doubt, found};
 
 use Reg as R;
 
+/// Rounds of a loop in one function.
+const FEW: i32 = 6;
+/// How often such a function is called.
+const OFTEN: i32 = 22;
+const _: () = assert!(FEW as usize * OFTEN as usize > DEPTH, "the deepest directory is reached, and its root known");
+
+/// What a function of a few rounds says: there are more, or that was the last one. Otherwise it is a doubt.
+const MORE: i32 = 0;
+const DONE: i32 = 1;
+
 pub(super) fn all(a: &mut Assembler) {
     climb(a);
+    climb_root(a);
+    climb_same(a);
+    climb_up(a);
+    climb_down(a);
+    climb_check(a);
     tell(a);
+    tell_names(a);
+}
+
+/// Calls the function `few` of the scratch memory in r6 until it says [`DONE`], and goes to `deep` if it never does. What else it says is
+/// returned. Changes r7.
+fn often(a: &mut Assembler, few: &str, deep: Label) {
+    let (again, done) = (a.label(), a.label());
+    a.mov(R::R7, OFTEN);
+    a.bind(again);
+    a.mov(R::R1, R::R6);
+    a.call(few);
+    a.branch(Test::Eq, R::R0, DONE, done);
+    let more = a.label();
+    a.branch(Test::Eq, R::R0, MORE, more);
+    a.exit();
+    a.bind(more);
+    a.alu(AluOp::Sub, R::R7, 1);
+    a.branch(Test::SGt, R::R7, 0, again);
+    a.jump(deep);
+    a.bind(done);
+}
+
+/// Begins a function of the scratch memory, which is in r6 from then on.
+fn of_scratch(a: &mut Assembler, name: &str) {
+    let given = a.label();
+    a.function(name);
+    a.note("no scratch memory");
+    a.branch(Test::Ne, R::R1, 0, given);
+    doubt(a, Doubt::Room);
+    a.bind(given);
+    a.mov(R::R6, R::R1);
+}
+
+/// Returns `what`.
+fn say(a: &mut Assembler, what: i32) {
+    a.mov(R::R0, what);
+    a.exit();
 }
 
 /// Reads `bytes` of `field` of the object at the address in `from` to `scratch + to`; r6 is the scratch memory.
@@ -30,51 +83,123 @@ fn peek(a: &mut Assembler, to: usize, bytes: i32, from: Reg, field: Field) {
 }
 
 /// `climb(scratch) -> found`: the state of the directory at `scratch.from`, by all names between it and `scratch.root`.
+fn climb(a: &mut Assembler) {
+    of_scratch(a, "climb");
+    a.note("up, down, and as it was");
+    climb_here(a, -8, -16);
+    a.exit();
+}
+
+/// r0 = `climb(scratch in r1)`, without a call of its own: there can be eight functions on the stack. At `room` and `rounds` there are
+/// eight bytes of the caller's stack for it.
 ///
 /// Each dentry's sequence number is read before its parent and name, and compared when all have been: then there was a moment
-/// at which all of them were as they were read. Registers: r6 scratch, r7 the dentry, r8 how many, r9 the state.
-fn climb(a: &mut Assembler) {
-    const LENGTH: i16 = -8;
-    a.function("climb");
-    let (up, down, next, check, same, whole) = (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
-    let (deep, nowhere, raced) = (a.label(), a.label(), a.label());
-    a.note("no scratch memory");
-    let given = a.label();
-    a.branch(Test::Ne, R::R1, 0, given);
-    doubt(a, Doubt::Room);
-    a.note("up to the root: each dentry, and its sequence number");
-    a.bind(given);
-    a.mov(R::R6, R::R1);
+/// at which all of them were as they were read.
+pub(super) fn climb_here(a: &mut Assembler, room: i16, rounds: i16) {
+    let (again, down, end) = (a.label(), a.label(), a.label());
+    a.store(Size::B8, R::R10, room, R::R1);
+    a.call("climb_root");
+    a.branch(Test::Ne, R::R0, DONE, end);
+    a.mov(R::R1, OFTEN);
+    a.store(Size::B8, R::R10, rounds, R::R1);
+    a.bind(again);
+    a.load(Size::B8, R::R1, R::R10, room);
+    a.call("climb_down");
+    a.branch(Test::Eq, R::R0, DONE, down);
+    a.branch(Test::Ne, R::R0, MORE, end);
+    a.load(Size::B8, R::R1, R::R10, rounds);
+    a.alu(AluOp::Sub, R::R1, 1);
+    a.store(Size::B8, R::R10, rounds, R::R1);
+    a.branch(Test::SGt, R::R1, 0, again);
+    a.wide(R::R0, found(Doubt::Deep));
+    a.jump(end);
+    a.bind(down);
+    a.load(Size::B8, R::R1, R::R10, room);
+    a.call("climb_same");
+    a.bind(end);
+}
+
+/// `climb_root(scratch)`: [`DONE`] when the chain from `scratch.from` reaches the root, or a doubt.
+fn climb_root(a: &mut Assembler) {
+    let deep = a.label();
+    of_scratch(a, "climb_root");
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R1);
+    often(a, "climb_up", deep);
+    a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
+    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
+    say(a, DONE);
+    a.bind(deep);
+    doubt(a, Doubt::Deep);
+}
+
+/// `climb_same(scratch) -> found`: `scratch.state`, if the whole chain is as it was.
+fn climb_same(a: &mut Assembler) {
+    let deep = a.label();
+    of_scratch(a, "climb_same");
+    a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
+    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
+    often(a, "climb_check", deep);
+    a.load(Size::B4, R::R0, R::R6, scratch::STATE as i16);
+    a.exit();
+    a.bind(deep);
+    doubt(a, Doubt::Deep);
+}
+
+/// `climb_up(scratch)`: a few dentries from `scratch.from` on towards the root, with their sequence numbers, to the end of the chain.
+///
+/// Registers: r6 scratch, r7 the dentry, r8 how many are in the chain, r9 rounds left.
+fn climb_up(a: &mut Assembler) {
+    let (next, done, nowhere, deep) = (a.label(), a.label(), a.label(), a.label());
+    of_scratch(a, "climb_up");
+    a.note("each dentry, and its sequence number");
     a.load(Size::B8, R::R7, R::R6, scratch::FROM as i16);
-    a.mov(R::R8, 0);
-    a.bind(up);
+    a.load(Size::B8, R::R8, R::R6, scratch::COUNT as i16);
+    a.mov(R::R9, FEW);
+    a.bind(next);
     a.load(Size::B8, R::R1, R::R6, scratch::ROOT as i16);
-    a.branch(Test::Eq, R::R7, R::R1, down);
+    a.branch(Test::Eq, R::R7, R::R1, done);
     a.branch(Test::Ge, R::R8, DEPTH as i32, deep);
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_SEQUENCE);
-    a.mov(R::R9, R::R8);
-    a.alu(AluOp::Lsh, R::R9, 3);
-    a.alu(AluOp::Add, R::R9, R::R6);
-    a.store(Size::B8, R::R9, scratch::CHAIN as i16, R::R7);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
-    a.store(Size::B8, R::R9, scratch::SEQUENCES as i16, R::R1);
+    a.mov(R::R2, R::R8);
+    a.alu(AluOp::Lsh, R::R2, 3);
+    a.alu(AluOp::Add, R::R2, R::R6);
+    a.store(Size::B8, R::R2, scratch::CHAIN as i16, R::R7);
+    a.store(Size::B8, R::R2, scratch::SEQUENCES as i16, R::R1);
     peek(a, scratch::WORD, 8, R::R7, Field::DENTRY_PARENT);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
     a.branch(Test::Eq, R::R1, R::R7, nowhere);
     a.branch(Test::Eq, R::R1, 0, nowhere);
     a.mov(R::R7, R::R1);
     a.alu(AluOp::Add, R::R8, 1);
-    a.jump(up);
-
-    a.note("down again: state = step(state, name, length)");
-    a.bind(down);
-    // Through memory, so that the verifier takes all counts for one.
+    a.alu(AluOp::Sub, R::R9, 1);
+    a.branch(Test::SGt, R::R9, 0, next);
+    a.store(Size::B8, R::R6, scratch::FROM as i16, R::R7);
     a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R8);
-    a.load(Size::B8, R::R8, R::R6, scratch::COUNT as i16);
+    say(a, MORE);
+    a.bind(done);
+    a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R8);
+    say(a, DONE);
+    a.bind(nowhere);
+    doubt(a, Doubt::Nowhere);
+    a.bind(deep);
+    doubt(a, Doubt::Deep);
+}
+
+/// `climb_down(scratch)`: a few steps of `scratch.state` by the names of the chain, from its end on.
+///
+/// Registers: r6 scratch, r7 the dentry, r8 how many are left, r9 rounds left.
+fn climb_down(a: &mut Assembler) {
+    const LENGTH: i16 = -8;
+    let (next, done, raced, deep) = (a.label(), a.label(), a.label(), a.label());
+    of_scratch(a, "climb_down");
+    a.note("state = step(state, name, length)");
+    a.load(Size::B8, R::R8, R::R6, scratch::LEFT as i16);
     a.branch(Test::Gt, R::R8, DEPTH as i32, deep);
-    a.load(Size::B8, R::R9, R::R6, scratch::STATE as i16);
+    a.mov(R::R9, FEW);
     a.bind(next);
-    a.branch(Test::Lt, R::R8, 1, check);
+    a.branch(Test::Lt, R::R8, 1, done);
     a.alu(AluOp::Sub, R::R8, 1);
     chain(a, R::R7, scratch::CHAIN);
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_NAME_LENGTH);
@@ -93,20 +218,37 @@ fn climb(a: &mut Assembler) {
     a.load(Size::B8, R::R3, R::R6, scratch::WORD as i16);
     a.helper(Helper::ProbeReadKernel);
     a.branch(Test::Ne, R::R0, 0, raced);
-    a.mov(R::R1, R::R9);
+    a.load(Size::B8, R::R1, R::R6, scratch::STATE as i16);
     a.mov(R::R2, R::R6);
     a.alu(AluOp::Add, R::R2, scratch::NAME as i32);
     a.load(Size::B8, R::R3, R::R10, LENGTH);
     a.call("step");
-    a.mov32(R::R9, R::R0);
-    a.jump(next);
+    a.mov32(R::R0, R::R0);
+    a.store(Size::B8, R::R6, scratch::STATE as i16, R::R0);
+    a.alu(AluOp::Sub, R::R9, 1);
+    a.branch(Test::SGt, R::R9, 0, next);
+    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R8);
+    say(a, MORE);
+    a.bind(done);
+    say(a, DONE);
+    a.bind(raced);
+    doubt(a, Doubt::Raced);
+    a.bind(deep);
+    doubt(a, Doubt::Deep);
+}
 
+/// `climb_check(scratch)`: whether a few dentries of the chain have the sequence numbers that they had, even ones.
+///
+/// Registers: r6 scratch, r7 the dentry, r8 how many are left, r9 rounds left.
+fn climb_check(a: &mut Assembler) {
+    let (next, done, raced, deep) = (a.label(), a.label(), a.label(), a.label());
+    of_scratch(a, "climb_check");
     a.note("every sequence number is what it was, and even");
-    a.bind(check);
-    a.load(Size::B8, R::R8, R::R6, scratch::COUNT as i16);
+    a.load(Size::B8, R::R8, R::R6, scratch::LEFT as i16);
     a.branch(Test::Gt, R::R8, DEPTH as i32, deep);
-    a.bind(same);
-    a.branch(Test::Lt, R::R8, 1, whole);
+    a.mov(R::R9, FEW);
+    a.bind(next);
+    a.branch(Test::Lt, R::R8, 1, done);
     a.alu(AluOp::Sub, R::R8, 1);
     chain(a, R::R7, scratch::CHAIN);
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_SEQUENCE);
@@ -115,16 +257,16 @@ fn climb(a: &mut Assembler) {
     a.branch(Test::Ne, R::R1, R::R2, raced);
     a.alu(AluOp::And, R::R1, 1);
     a.branch(Test::Ne, R::R1, 0, raced);
-    a.jump(same);
-    a.bind(whole);
-    a.mov32(R::R0, R::R9);
-    a.exit();
-    a.bind(deep);
-    doubt(a, Doubt::Deep);
-    a.bind(nowhere);
-    doubt(a, Doubt::Nowhere);
+    a.alu(AluOp::Sub, R::R9, 1);
+    a.branch(Test::SGt, R::R9, 0, next);
+    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R8);
+    say(a, MORE);
+    a.bind(done);
+    say(a, DONE);
     a.bind(raced);
     doubt(a, Doubt::Raced);
+    a.bind(deep);
+    doubt(a, Doubt::Deep);
 }
 
 /// `dst = scratch.list[r8]`
@@ -135,30 +277,61 @@ fn chain(a: &mut Assembler, dst: Reg, list: usize) {
     a.load(Size::B8, dst, dst, list as i16);
 }
 
-/// `tell(scratch)`: adds the path of the object at `scratch.from` to `scratch.event`, and sends it.
-///
-/// Registers: r6 scratch, r7 the dentry, r8 where the path ends, r9 components left.
+/// `tell(scratch)`: adds the path of the object at `scratch.from` to `scratch.event`, and sends it. r6 is the scratch memory.
 fn tell(a: &mut Assembler) {
-    const LENGTH: i16 = -8;
-    let path = (scratch::EVENT + event::PATH) as i32;
-    a.function("tell");
-    let (next, cut, send, sent, given) = (a.label(), a.label(), a.label(), a.label(), a.label());
-    a.note("no scratch memory");
-    a.mov(R::R0, 0);
-    a.branch(Test::Ne, R::R1, 0, given);
-    a.exit();
+    let (cut, again, send, sent) = (a.label(), a.label(), a.label(), a.label());
+    of_scratch(a, "tell");
     a.note("each component up to the root, the last one first");
-    a.bind(given);
-    a.mov(R::R6, R::R1);
-    a.load(Size::B8, R::R7, R::R6, scratch::FROM as i16);
-    a.mov(R::R8, 0);
-    a.mov(R::R9, DEPTH as i32);
     a.mov(R::R1, 0);
     a.store(Size::B4, R::R6, (scratch::EVENT + event::CUT) as i16, R::R1);
+    a.store(Size::B4, R::R6, (scratch::EVENT + event::LENGTH) as i16, R::R1);
+    a.mov(R::R7, OFTEN);
+    a.bind(again);
+    a.mov(R::R1, R::R6);
+    a.call("tell_names");
+    a.branch(Test::Eq, R::R0, DONE, send);
+    a.branch(Test::Ne, R::R0, MORE, cut);
+    a.alu(AluOp::Sub, R::R7, 1);
+    a.branch(Test::SGt, R::R7, 0, again);
+    a.note("it does not reach the root");
+    a.bind(cut);
+    a.mov(R::R1, 1);
+    a.store(Size::B4, R::R6, (scratch::EVENT + event::CUT) as i16, R::R1);
+    a.note("send it; no room: counted");
+    a.bind(send);
+    a.load(Size::B4, R::R3, R::R6, (scratch::EVENT + event::LENGTH) as i16);
+    let whole = a.label();
+    a.branch(Test::Le, R::R3, (event::PATH_BYTES + NAME_MAX + 1) as i32, whole);
+    a.mov(R::R3, 0);
+    a.bind(whole);
+    a.place(R::R1, Place::Map(Map::Events));
+    a.mov(R::R2, R::R6);
+    a.alu(AluOp::Add, R::R2, scratch::EVENT as i32);
+    a.alu(AluOp::Add, R::R3, event::PATH as i32);
+    a.mov(R::R4, 0);
+    a.helper(Helper::RingbufOutput);
+    a.branch(Test::Eq, R::R0, 0, sent);
+    count(a, Doubt::None);
+    a.bind(sent);
+    a.mov(R::R0, 0);
+    a.exit();
+}
+
+/// `tell_names(scratch)`: a few components of the path of the object at `scratch.from` to the end of the event's, and on to their parent.
+/// Anything but [`MORE`] and [`DONE`]: the path cannot be told any further.
+///
+/// Registers: r6 scratch, r7 the dentry, r8 where the path ends, r9 rounds left.
+fn tell_names(a: &mut Assembler) {
+    const LENGTH: i16 = -8;
+    let path = (scratch::EVENT + event::PATH) as i32;
+    let (next, cut, done) = (a.label(), a.label(), a.label());
+    of_scratch(a, "tell_names");
+    a.load(Size::B8, R::R7, R::R6, scratch::FROM as i16);
+    a.load(Size::B4, R::R8, R::R6, (scratch::EVENT + event::LENGTH) as i16);
+    a.mov(R::R9, FEW);
     a.bind(next);
     a.load(Size::B8, R::R1, R::R6, scratch::ROOT as i16);
-    a.branch(Test::Eq, R::R7, R::R1, send);
-    a.branch(Test::SLt, R::R9, 1, cut);
+    a.branch(Test::Eq, R::R7, R::R1, done);
     a.branch(Test::Gt, R::R8, event::PATH_BYTES as i32, cut);
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_NAME_LENGTH);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
@@ -180,32 +353,20 @@ fn tell(a: &mut Assembler) {
     a.mov(R::R2, i32::from(b'/'));
     a.store(Size::B1, R::R1, path as i16, R::R2);
     a.alu(AluOp::Add, R::R8, 1);
+    a.store(Size::B4, R::R6, (scratch::EVENT + event::LENGTH) as i16, R::R8);
     peek(a, scratch::WORD, 8, R::R7, Field::DENTRY_PARENT);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
     a.branch(Test::Eq, R::R1, R::R7, cut);
     a.branch(Test::Eq, R::R1, 0, cut);
     a.mov(R::R7, R::R1);
     a.alu(AluOp::Sub, R::R9, 1);
-    a.jump(next);
-    a.note("it does not reach the root");
+    a.branch(Test::SGt, R::R9, 0, next);
+    a.store(Size::B8, R::R6, scratch::FROM as i16, R::R7);
+    say(a, MORE);
+    a.bind(done);
+    say(a, DONE);
     a.bind(cut);
-    a.mov(R::R1, 1);
-    a.store(Size::B4, R::R6, (scratch::EVENT + event::CUT) as i16, R::R1);
-    a.note("send it; no room: counted");
-    a.bind(send);
-    a.store(Size::B4, R::R6, (scratch::EVENT + event::LENGTH) as i16, R::R8);
-    a.place(R::R1, Place::Map(Map::Events));
-    a.mov(R::R2, R::R6);
-    a.alu(AluOp::Add, R::R2, scratch::EVENT as i32);
-    a.mov(R::R3, R::R8);
-    a.alu(AluOp::Add, R::R3, event::PATH as i32);
-    a.mov(R::R4, 0);
-    a.helper(Helper::RingbufOutput);
-    a.branch(Test::Eq, R::R0, 0, sent);
-    count(a, Doubt::None);
-    a.bind(sent);
-    a.mov(R::R0, 0);
-    a.exit();
+    doubt(a, Doubt::Nowhere);
 }
 
 /// Counts: events lost, or refusals without a verdict. Changes r1 and r2.

@@ -7,6 +7,7 @@ use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, supers};
 use crate::emit::{Facts, add_table};
 
+use super::climb::climb_here;
 use super::entries::{Asked, plain};
 
 use Reg as R;
@@ -34,8 +35,13 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
 
 /// `r0 = doubt`, and returns.
 pub(super) fn doubt(a: &mut Assembler, doubt: Doubt) {
-    a.wide(R::R0, (DOUBT as u64) << 32 | doubt as u64);
+    a.wide(R::R0, found(doubt));
     a.exit();
+}
+
+/// What is found in doubt.
+pub(super) const fn found(doubt: Doubt) -> u64 {
+    (DOUBT as u64) << 32 | doubt as u64
 }
 
 /// `r0 = pass`, and returns.
@@ -275,6 +281,8 @@ fn below(a: &mut Assembler) {
 /// the mark of a state that is kept.
 fn dir(a: &mut Assembler) {
     const STATE: i16 = -8;
+    const CLIMB: i16 = -16;
+    const ROUNDS: i16 = -24;
     a.static_function("dir");
     let (other, climb, room, leave) = (a.label(), a.label(), a.label(), a.label());
     a.note("the root of its mount");
@@ -316,7 +324,7 @@ fn dir(a: &mut Assembler) {
     a.load(Size::B4, R::R1, R::R7, place::STATE as i16);
     a.store(Size::B8, R::R0, scratch::STATE as i16, R::R1);
     a.mov(R::R1, R::R0);
-    a.call("climb");
+    climb_here(a, CLIMB, ROUNDS);
     a.store(Size::B8, R::R10, STATE, R::R0);
     a.mov(R::R1, R::R0);
     a.alu(AluOp::Rsh, R::R1, 32);

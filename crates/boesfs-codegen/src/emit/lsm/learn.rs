@@ -1,15 +1,19 @@
 //! The program that tells user space the addresses of what is behind a descriptor: maps of mounts are keyed by them.
 
 use crate::bpf::asm::Assembler;
-use crate::bpf::{AluOp, Field, Helper, Reg, Size, Test};
-use crate::emit::layout::ENTRY_SECTION;
+use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
+use crate::emit::layout::{Data, ENTRY_SECTION, live};
 
 use Reg as R;
 
 /// The program, for `BPF_PROG_TEST_RUN` by the process whose descriptor it is.
 pub const LEARN: &str = "boesfs_learn";
 
-/// Offsets of its context.
+/// The program, for `BPF_PROG_TEST_RUN`, after which the others judge. User space cannot set that one word without writing those that they
+/// count in.
+pub const ARM: &str = "boesfs_arm";
+
+/// Offsets of the context of both.
 pub mod learned {
     /// In, `u64`: the descriptor.
     pub const DESCRIPTOR: usize = 0;
@@ -64,6 +68,17 @@ pub(super) fn learn(a: &mut Assembler) {
     a.note("no such descriptor");
     a.bind(bad);
     a.mov(R::R0, 1);
+    a.exit();
+}
+
+/// Has the other programs judge.
+pub(super) fn arm(a: &mut Assembler) {
+    a.entry(ARM, ENTRY_SECTION);
+    a.note("from here on");
+    a.place(R::R1, Place::Data(Data::Live));
+    a.mov(R::R2, 1);
+    a.store(Size::B8, R::R1, live::ARMED as i16, R::R2);
+    a.mov(R::R0, 0);
     a.exit();
 }
 

@@ -32,7 +32,7 @@ use crate::bpf::asm::Assembler;
 
 use super::Facts;
 
-pub use learn::{LEARN, learned};
+pub use learn::{ARM, LEARN, learned};
 
 /// What a program is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,9 +131,10 @@ pub const PROGRAMS: [LsmProgram; 42] = [
     },
 ];
 
-/// Emits the program [`LEARN`].
+/// Emits the programs [`LEARN`] and [`ARM`].
 pub(super) fn learn(a: &mut Assembler) {
     learn::learn(a);
+    learn::arm(a);
 }
 
 /// Emits the entry programs. They must stand before the functions of `.text`.
