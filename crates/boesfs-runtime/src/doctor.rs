@@ -7,12 +7,14 @@ use std::fs;
 use std::path::Path;
 
 use boesfs_codegen::automaton::Limits;
-use boesfs_codegen::object;
+use boesfs_codegen::object::{self, PolicyObject};
 use boesfs_codegen::pack;
 use boesfs_lang::check::{Input, check};
+use boesfs_lang::subjects::ClassId;
 use serde::Serialize;
 
 use crate::kernel::KernelChecker;
+use crate::lsm::Guard;
 use crate::sandbox::probe::{self, FuseInit};
 use crate::sandbox::{Privilege, SetupError};
 
@@ -144,7 +146,7 @@ fn lsm() -> HookReport {
             found,
             help: (!has_bpf).then_some(help),
         },
-        absent("this release of boesfs has no LSM hook"),
+        programs(has_bpf),
     ];
     report("lsm", "BPF LSM programs on a stock kernel: lowest overhead", checks)
 }
@@ -191,16 +193,33 @@ fn module() -> Check {
     }
 }
 
+/// Whether the kernel takes and attaches the programs of a policy. They judge a cgroup that there is not.
+fn programs(active: bool) -> Check {
+    let what = "BPF LSM programs";
+    if !active {
+        let found = "not tried: they would never be asked".to_owned();
+        return Check { what, ok: false, optional: false, found, help: None };
+    }
+    let tried = probe_policy("policy probe; default allow; deny read on \"/boesfs-probe\";")
+        .and_then(|object| Guard::load(&object, Some(ClassId(0)), 0).map_err(|error| error.to_string()));
+    let ok = tried.is_ok();
+    let found =
+        tried.map_or_else(|error| error, |guard| format!("{} attached, and taken away again", guard.programs().len()));
+    let help = (!ok).then_some("run as root, on Linux 6.1 or newer with CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF");
+    Check { what, ok, optional: false, found, help }
+}
+
+/// A policy to try something with.
+fn probe_policy(text: &str) -> Result<PolicyObject, String> {
+    let checked = check(&Input::new("probe.bfs", text)).map_err(|error| error.to_string())?;
+    let packed = pack::compile(&checked.policy, &Limits::default()).map_err(|error| error.to_string())?;
+    let bytes = object::build(&checked.policy, &packed).map_err(|error| error.to_string())?;
+    object::read(&bytes).map_err(|error| error.to_string())
+}
+
 /// `boesfs eval --engine kernel`: loads a policy and asks it.
 fn engine() -> HookReport {
-    let text = "policy probe; default deny;";
-    let loaded = check(&Input::new("probe.bfs", text))
-        .map_err(|error| error.to_string())
-        .and_then(|checked| {
-            let packed = pack::compile(&checked.policy, &Limits::default()).map_err(|error| error.to_string())?;
-            object::build(&checked.policy, &packed).map_err(|error| error.to_string())
-        })
-        .and_then(|bytes| object::read(&bytes).map_err(|error| error.to_string()))
+    let loaded = probe_policy("policy probe; default deny;")
         .and_then(|object| KernelChecker::load(&object).map_err(|error| error.to_string()));
     let check = Check {
         what: "BPF programs of type syscall",
@@ -215,11 +234,6 @@ fn engine() -> HookReport {
         "answers by the policy's programs in this kernel: for tests, not a hook",
         vec![Check { help, ..check }],
     )
-}
-
-fn absent(found: &'static str) -> Check {
-    let help = Some("use --hook fuse");
-    Check { what: "support in boesfs", ok: false, optional: false, found: found.to_owned(), help }
 }
 
 fn step(what: &'static str, result: Result<String, SetupError>, help: &'static str) -> Check {

@@ -24,9 +24,12 @@ use crate::sandbox::tree::unoctal;
 /// Directories that the sandbox makes anew: nothing is judged there.
 const MADE_ANEW: [&str; 3] = ["/proc", "/dev", "/sys"];
 
-/// File systems whose directories can be found to have moved without a rename on this machine: nothing is kept of them.
-const MOVED_ELSEWHERE: [&str; 12] =
-    ["9p", "afs", "ceph", "cifs", "coda", "fuse", "fuseblk", "gfs2", "nfs", "nfs4", "ocfs2", "smb3"];
+/// File systems whose directories move by renames on this machine alone, so that what was found out about them can be kept. Others,
+/// such as those of a network, of a hypervisor, of a server in user space, or over such ones, can find one elsewhere by themselves.
+const MOVED_HERE: [&str; 18] = [
+    "bcachefs", "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "nilfs2", "ramfs",
+    "squashfs", "tmpfs", "udf", "vfat", "xfs", "zfs",
+];
 
 /// One line of mountinfo.
 struct Mounted {
@@ -70,8 +73,7 @@ pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables)
         let state = state_of(tables, &mounted.path);
         paths.push(mounted.path);
         let number = paths.len() as u32;
-        let kind = mounted.kind.split('.').next().unwrap_or_default();
-        let kept = number < dir_bits::PLACES && !MOVED_ELSEWHERE.contains(&kind);
+        let kept = number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
         let mut value = [0; place::BYTES];
         value[place::ROOT..][..8].copy_from_slice(&found.root.to_le_bytes());
         for (at, word) in [

@@ -24,6 +24,7 @@ has report "\"kernel\": \"$(uname -r)\""
 is "$(since 6 12)" ok 'Linux 6.12 or newer'
 is true ok 'BPF in the list of LSMs'
 is "$(cat /sys/kernel/security/lsm)" found 'BPF in the list of LSMs'
+is true ok 'BPF LSM programs'
 is true ok /dev/fuse
 is true ok namespaces
 is true ok 'FUSE mount'
@@ -35,6 +36,7 @@ want 0 as_user boesfs doctor --format json >report
 is true ok /dev/fuse
 is true ok namespaces
 is true ok 'FUSE mount'
+is false ok 'BPF LSM programs'
 is false ok 'data passthrough'
 is false ok 'BPF programs of type syscall'
 
