@@ -20,12 +20,11 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Makes them. `session` is the content of [`Data::Session`].
+    /// Makes them. `types` are the kernel's, `session` is the content of [`Data::Session`].
     ///
     /// # Errors
-    /// The kernel refuses, or tells no types.
-    pub(crate) fn new(object: &PolicyObject, session: &[u8]) -> Result<Loaded, KernelError> {
-        let types = KernelTypes::of_this_kernel().map_err(|error| KernelError::Types(Some(error.to_string())))?;
+    /// The kernel refuses.
+    pub(crate) fn new(object: &PolicyObject, types: KernelTypes, session: &[u8]) -> Result<Loaded, KernelError> {
         let btf = sys::load_btf(&object.kernel.btf)?;
         let tables = Table::ALL.into_iter().map(|table| table_map(object, table)).collect::<Result<_, _>>()?;
         let maps = Map::ALL.into_iter().map(|map| sys::create_map(map, &btf)).collect::<Result<_, _>>()?;

@@ -4,18 +4,22 @@
 //!
 //! - everything is loaded and attached before the command runs; what a rule needs and this kernel lacks is an error;
 //! - a hook that no rule needs is left alone;
-//! - programs are attached by descriptors of the agent: they are gone with it, as the sandbox is.
+//! - programs are attached by descriptors of the agent and of the [`Keeper`]: they outlive the last process of the sandbox.
 
 mod cgroup;
+mod keeper;
 mod mounts;
 
 use std::io;
+use std::num::NonZero;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use boesfs_codegen::bpf::Field;
 use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
-use boesfs_codegen::emit::lsm::{Attach, LEARN, LsmProgram, PROGRAMS};
+use boesfs_codegen::emit::lsm::{ARM, Attach, LEARN, LsmProgram, PROGRAMS, learned};
 use boesfs_codegen::object::PolicyObject;
 use boesfs_codegen::tables::{StateId, Tables};
 use boesfs_lang::ops::{Op, Ops};
@@ -30,6 +34,7 @@ use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
 
 pub use cgroup::Cgroup;
+pub use keeper::Keeper;
 
 /// Why the hook cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,14 @@ pub enum LsmError {
         hook: &'static str,
         /// The operation.
         op: Op,
+    },
+    /// As many programs are attached to a kernel function as there can be.
+    #[error(
+        "{program}: the kernel attaches no more programs there, about 19 sandboxes have theirs: end one of them, or use --hook fuse"
+    )]
+    Full {
+        /// The program.
+        program: &'static str,
     },
     /// BPF is not among the security modules.
     #[error(
@@ -92,12 +105,14 @@ pub fn listed() -> Result<(), LsmError> {
     }
 }
 
-/// The programs of a policy, loaded for the tasks of one cgroup, not attached yet.
+/// The programs of a policy, loaded for the tasks of one cgroup and attached. They allow everything until they are armed.
 #[derive(Debug)]
 pub struct Guard {
     loaded: Loaded,
     programs: Vec<(&'static LsmProgram, OwnedFd)>,
+    links: Vec<OwnedFd>,
     learn: OwnedFd,
+    arm: OwnedFd,
     appends_only: bool,
 }
 
@@ -110,8 +125,10 @@ const COVERED: [(&str, &str); 4] = [
 ];
 
 impl Guard {
-    /// Loads the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`; without a class, each
-    /// subject has that of its user and groups.
+    /// Loads and attaches the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`; without a
+    /// class, each subject has that of its user and groups.
+    ///
+    /// Threads share the work, and are gone when it is done.
     ///
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
@@ -129,9 +146,10 @@ impl Guard {
         let alias = types.at("dentry", &["d_u", "d_alias"]).or_else(|| types.at("dentry", &["d_alias"]));
         let alias = alias.ok_or(KernelError::Types(Some("dentry.d_alias".to_owned()))).map_err(kernel("maps"))?;
         content[session::ALIAS..][..4].copy_from_slice(&alias.to_le_bytes());
-        let loaded = Loaded::new(object, &content).map_err(kernel("maps"))?;
+        let loaded = Loaded::new(object, types, &content).map_err(kernel("maps"))?;
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
-        let mut programs = Vec::new();
+        let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
+        let mut chosen = Vec::new();
         let restricted = restricted(object, class);
         let appends = appends_only(object, class);
         let in_union = loaded.types().in_union(Field::FILE_PATH);
@@ -165,9 +183,26 @@ impl Guard {
                     Kind::Exit(function(name).ok_or(LsmError::NoHook { hook: name, op: Op::Rename })?)
                 }
             };
-            programs.push((program, loaded.load(object, program.name, kind).map_err(kernel(program.name))?));
+            chosen.push((program, kind));
         }
-        Ok(Guard { loaded, programs, learn, appends_only: appends })
+        let programs = load_each(object, &loaded, &chosen)?;
+        // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
+        let mut live = [0; live_bytes()];
+        live[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
+        sys::update(loaded.data(Data::Live), &live).map_err(kernel("maps"))?;
+        let mut links = Vec::new();
+        // What ends first: an end without a beginning does nothing, but a beginning without an end stays for good.
+        let (ends, others): (Vec<_>, Vec<_>) =
+            programs.iter().partition(|(program, _)| matches!(program.attach, Attach::Exit(_)));
+        for (program, fd) in ends.into_iter().chain(others) {
+            links.push(sys::attach(fd).map_err(|source| match source {
+                KernelError::System { source, .. } if source.raw_os_error() == Some(libc::E2BIG) => {
+                    LsmError::Full { program: program.name }
+                }
+                source => LsmError::Kernel { program: program.name, source },
+            })?);
+        }
+        Ok(Guard { loaded, programs, links, learn, arm, appends_only: appends })
     }
 
     /// Whether something may be appended to that may not be written: fallocate(2) must be refused then, which no hook sees apart.
@@ -183,32 +218,54 @@ impl Guard {
         self.programs.iter().map(|(program, fd)| (program.name, insns(fd))).collect()
     }
 
-    /// Attaches the programs, tells them the mounts of the sandbox whose init process is `init`, and has them judge.
+    /// Tells the programs the mounts of the sandbox whose init process is `init`, and has them judge.
     ///
     /// # Errors
-    /// A mount cannot be looked at, or the kernel refuses.
-    pub fn arm(self, init: Pid, tables: &Tables, recorder: Recorder, totals: &Doubts) -> Result<Armed, LsmError> {
+    /// A mount cannot be looked at, the keeper is gone, or the kernel refuses.
+    pub fn arm(
+        self,
+        keeper: &Keeper,
+        init: Pid,
+        tables: &Tables,
+        recorder: Recorder,
+        totals: &Doubts,
+    ) -> Result<Armed, LsmError> {
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let paths = mounts::tell(&self.loaded, &self.learn, init, tables)?;
-        self.begin().map_err(kernel("begin"))?;
-        let mut links = Vec::new();
-        for (program, fd) in &self.programs {
-            links.push(sys::attach(fd).map_err(kernel(program.name))?);
-        }
+        keeper.hold(&self.links).map_err(system("hand the programs to the sandbox's keeper"))?;
         let reader = Reader::start(self.loaded.map(Map::Events), paths, Below::Backwards, recorder)
             .map_err(system("read events"))?;
-        Ok(Armed { links, reader: Some(reader), loaded: self.loaded, doubts: Arc::clone(&totals.0) })
+        sys::test_run(&self.arm, &mut [0; learned::BYTES]).map_err(kernel(ARM))?;
+        Ok(Armed { links: self.links, reader: Some(reader), loaded: self.loaded, doubts: Arc::clone(&totals.0) })
     }
+}
 
-    /// Sets the live data: nothing moves, the first generation, tasks are judged by each program from when it is attached.
-    ///
-    /// Before any is: they count what moves in it.
-    fn begin(&self) -> Result<(), KernelError> {
-        let mut content = [0; live_bytes()];
-        content[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
-        content[live::ARMED..][..8].copy_from_slice(&1u64.to_le_bytes());
-        sys::update(self.loaded.data(Data::Live), &content)
-    }
+/// Loads each of the programs, several at a time: the verifier takes its time for each.
+fn load_each(
+    object: &PolicyObject,
+    loaded: &Loaded,
+    chosen: &[(&'static LsmProgram, Kind<'static>)],
+) -> Result<Vec<(&'static LsmProgram, OwnedFd)>, LsmError> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((program, kind)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let fd = loaded.load(object, program.name, *kind);
+            done.push((*program, fd.map_err(|source| LsmError::Kernel { program: program.name, source })?));
+        }
+        Ok(done)
+    };
+    let helpers = thread::available_parallelism().map_or(1, NonZero::get).min(chosen.len()).saturating_sub(1);
+    thread::scope(|scope| {
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut programs = work()?;
+        for helper in helpers {
+            let broken = |_| system("load programs")(io::Error::other("a thread has ended early"));
+            programs.extend(helper.join().map_err(broken)??);
+        }
+        programs.sort_by_key(|(program, _)| PROGRAMS.iter().position(|known| known.name == program.name));
+        Ok(programs)
+    })
 }
 
 const fn session_bytes() -> usize {
@@ -267,7 +324,7 @@ impl Doubts {
     }
 }
 
-/// Attached programs. Dropping it detaches them: every task of the cgroup must be gone by then.
+/// Attached programs. Dropping it detaches them, unless the keeper holds them.
 #[derive(Debug)]
 pub struct Armed {
     links: Vec<OwnedFd>,

@@ -10,8 +10,6 @@ use rustix::net::RecvFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait, waitpid};
 
-use rustix::thread::CapabilitySet;
-
 use super::channel::{self, Report};
 use super::children::{self, Inherited};
 use super::error::{SetupError, Step};
@@ -92,9 +90,7 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
         Fork::Parent(pid) => pid,
     };
     drop((theirs, waits));
-    // Serving nobody, it needs to remove the cgroup: the hierarchy's root may be written by nobody without this.
-    let removing = if plan.cgroup.is_some() { CapabilitySet::DAC_OVERRIDE } else { CapabilitySet::empty() };
-    let limited = privileges::limit_agent(plan.keep | removing);
+    let limited = privileges::limit_agent(plan.keep);
     let mut agent = Agent {
         channel,
         terminal,
@@ -272,6 +268,9 @@ impl Agent<'_> {
                 Err(Errno::INTR) => {}
                 Ok(None) | Err(_) => break,
             }
+        }
+        if self.ended.is_none() && !self.layer.stands() {
+            self.fail("keep the sandbox under guard");
         }
         if ended(self.init).is_some() {
             self.init = None;

@@ -104,7 +104,7 @@ fn init(inherited: &Inherited<'_>, tree: &Tree, devices: &OwnedFd, done: OwnedFd
         sys::exit(1);
     }
     let Ok(channel) = inherited.channel.try_clone() else { sys::exit(1) };
-    if sys::close_all_but(&channel).is_err() {
+    if sys::close_all_but(vec![channel.as_fd()]).is_err() {
         sys::exit(1);
     }
     // Nothing is ever sent: this returns when the agent's end is closed. EINTR aside, there is nothing to go on for.

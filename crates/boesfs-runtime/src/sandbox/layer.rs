@@ -31,6 +31,11 @@ pub trait Layer {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Whether what guards the sandbox is still there; asked whenever a child of the agent ends.
+    fn stands(&self) -> bool {
+        true
+    }
+
     /// Puts the policy as it is written now in the place of the one in force; says what became of it. A request sees
     /// the one or the other.
     ///

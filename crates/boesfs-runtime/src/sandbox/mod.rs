@@ -25,7 +25,7 @@ mod seccomp;
 pub mod session;
 mod sockets;
 pub mod special;
-mod sys;
+pub(crate) mod sys;
 mod terminal;
 pub(crate) mod tree;
 pub mod zones;

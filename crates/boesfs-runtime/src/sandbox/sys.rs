@@ -3,12 +3,12 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::Pid;
 
 /// Which side of a fork this is.
-pub(super) enum Fork {
+pub(crate) enum Fork {
     /// The one that called, with the new process's id in its own pid namespace.
     Parent(Pid),
     /// The new one.
@@ -17,7 +17,7 @@ pub(super) enum Fork {
 
 /// Whose child a fork makes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lineage {
+pub(crate) enum Lineage {
     /// The caller's.
     Child,
     /// The caller's parent's: a sibling.
@@ -25,7 +25,7 @@ pub(super) enum Lineage {
 }
 
 /// Forks the calling process, which must have one thread.
-pub(super) fn fork(lineage: Lineage) -> io::Result<Fork> {
+pub(crate) fn fork(lineage: Lineage) -> io::Result<Fork> {
     let flags = match lineage {
         Lineage::Child => libc::SIGCHLD,
         Lineage::Sibling => libc::SIGCHLD | libc::CLONE_PARENT,
@@ -42,7 +42,7 @@ pub(super) fn fork(lineage: Lineage) -> io::Result<Fork> {
 }
 
 /// Ends a forked process without running what the original registered to run at its exit.
-pub(super) fn exit(status: i32) -> ! {
+pub(crate) fn exit(status: i32) -> ! {
     // SAFETY: _exit has no preconditions and does not return.
     unsafe { libc::_exit(status) }
 }
@@ -65,19 +65,24 @@ pub(super) fn close_on_exec_from(first: u32) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Closes every descriptor from 0 on except `keep`. For a process that owns nothing else any more.
-pub(super) fn close_all_but(keep: &OwnedFd) -> io::Result<()> {
-    let keep = keep.as_raw_fd() as u32;
-    let ranges = [(0, keep.checked_sub(1)), (keep + 1, Some(u32::MAX))];
-    for (first, last) in ranges {
-        let Some(last) = last else { continue };
+/// Closes every descriptor from 0 on except those of `keep`. For a process that owns nothing else any more.
+pub(crate) fn close_all_but(mut keep: Vec<BorrowedFd<'_>>) -> io::Result<()> {
+    let close = |first: u32, last: u32| {
         // SAFETY: close_range takes no pointers. The caller never uses another descriptor again, and ends by _exit, so
         // no owner of a closed descriptor is dropped.
-        if unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
-            return Err(io::Error::last_os_error());
+        let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    };
+    keep.sort_by_key(AsRawFd::as_raw_fd);
+    let mut first = 0;
+    for kept in keep {
+        let kept = kept.as_raw_fd() as u32;
+        if first < kept {
+            close(first, kept - 1)?;
         }
+        first = kept + 1;
     }
-    Ok(())
+    close(first, u32::MAX)
 }
 
 /// Attributes to add to a mount.
@@ -144,11 +149,11 @@ pub(super) fn set_disposition(signal: i32, disposition: Disposition) {
 
 /// A set of signals.
 #[derive(Clone, Copy)]
-pub(super) struct SignalSet(libc::sigset_t);
+pub(crate) struct SignalSet(libc::sigset_t);
 
 impl SignalSet {
     /// The set of `signals`.
-    pub(super) fn of(signals: &[i32]) -> SignalSet {
+    pub(crate) fn of(signals: &[i32]) -> SignalSet {
         // SAFETY: sigset_t is plain data; sigemptyset makes any bytes a valid empty set.
         let mut set = unsafe { std::mem::zeroed() };
         // SAFETY: as above; `set` is valid for writing.
@@ -160,13 +165,21 @@ impl SignalSet {
         SignalSet(set)
     }
 
+    /// All signals.
+    pub(crate) fn all() -> SignalSet {
+        let mut set = SignalSet::of(&[]);
+        // SAFETY: `set` is a valid set.
+        unsafe { libc::sigfillset(&raw mut set.0) };
+        set
+    }
+
     /// Blocks these signals in the calling thread too; gives the set that was blocked before.
-    pub(super) fn block(&self) -> SignalSet {
+    pub(crate) fn block(&self) -> SignalSet {
         self.mask(libc::SIG_BLOCK)
     }
 
     /// Makes these the signals that the calling thread blocks.
-    pub(super) fn set(&self) {
+    pub(crate) fn set(&self) {
         self.mask(libc::SIG_SETMASK);
     }
 

@@ -1,4 +1,4 @@
-//! Which hook enforces the policy.
+//! Which hooks can enforce the policy.
 
 use anyhow::{Result, bail};
 use boesfs_codegen::manifest::Manifest;
@@ -9,28 +9,27 @@ use boesfs_runtime::{kmod, lsm};
 use super::ExecArgs;
 use crate::hooks::Choice;
 
-/// The hook that was asked for, or the best one that this machine has and that enforces the policy as written.
+/// The hook that was asked for, or those that this machine has and that enforce the policy as written, the best first. Never none.
 ///
 /// # Errors
-/// It cannot enforce the policy, and `--best-effort` was not given; what is lost has been told.
-pub(super) fn hook(args: &ExecArgs, manifest: &Manifest) -> Result<Hook> {
-    let hook = match args.hook {
-        Choice::Named(hook) => hook,
-        Choice::Auto => best(manifest),
-    };
+/// None can enforce the policy, and `--best-effort` was not given; what is lost has been told.
+pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest) -> Result<Vec<Hook>> {
+    if args.hook == Choice::Auto {
+        // The LSM hook leaves the host's sockets in reach (docs/lsm.md): it is taken by name alone.
+        let exact = |hook: &Hook| *hook != Hook::Lsm && hook.losses(manifest).is_empty() && usable(*hook);
+        let found: Vec<Hook> = Hook::ALL.into_iter().filter(exact).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    // The one that works everywhere, if there is no other.
+    let hook = if let Choice::Named(hook) = args.hook { hook } else { Hook::Fuse };
     let losses = hook.losses(manifest);
     tell(hook, &losses, manifest);
     if !losses.is_empty() && !args.best_effort {
         bail!("the {hook} hook cannot enforce {} as written", args.policy.display());
     }
-    Ok(hook)
-}
-
-/// The first that is usable and exact; the one that works everywhere, if there is none.
-fn best(manifest: &Manifest) -> Hook {
-    // The LSM hook leaves the host's sockets in reach (docs/lsm.md): it is taken by name alone.
-    let exact = |hook: &Hook| *hook != Hook::Lsm && hook.losses(manifest).is_empty() && usable(*hook);
-    Hook::ALL.into_iter().find(exact).unwrap_or(Hook::Fuse)
+    Ok(vec![hook])
 }
 
 /// Whether this machine has what the hook needs. FUSE says so itself when it mounts.

@@ -18,8 +18,18 @@ use rustix::thread::CapabilitySet;
 
 use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
-/// Runs the command under `object`.
-pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
+/// A policy that the module has.
+pub(super) struct Registered {
+    class: Option<ClassId>,
+    policy: Policy,
+    tree: KmodTree,
+}
+
+/// Has the module take the policy.
+///
+/// # Errors
+/// It cannot enforce it for these subjects, or does not take it.
+pub(super) fn prepare(object: &PolicyObject, classes: &Classes) -> Result<Registered> {
     let class = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Some(*class),
         _ if !object.manifest.subjects.exes.is_empty() => bail!(
@@ -29,8 +39,19 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
         ),
         _ => None,
     };
-    let registered = Policy::register(&object)?;
-    let tree = registered.tree(class)?;
+    let policy = Policy::register(object)?;
+    let tree = policy.tree(class)?;
+    Ok(Registered { class, policy, tree })
+}
+
+/// Runs the command under `object`.
+pub(super) fn run(
+    args: &ExecArgs,
+    object: PolicyObject,
+    classes: &Classes,
+    keep: CapabilitySet,
+    Registered { class, policy: registered, tree }: Registered,
+) -> Result<Ended> {
     let root = Root::Kmod(tree.clone());
     if args.verbose {
         tell::setup(Hook::Kmod, &object.manifest, classes, &root);

@@ -8,7 +8,7 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard};
+use boesfs_runtime::lsm::{Armed, Doubts, Guard, Keeper};
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
@@ -18,8 +18,19 @@ use rustix::thread::CapabilitySet;
 
 use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
-/// Runs the command under `object`.
-pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
+/// A policy that the kernel has.
+pub(super) struct Prepared {
+    /// That of everyone; none: each subject's own.
+    class: Option<ClassId>,
+    keeper: Keeper,
+    guard: Guard,
+}
+
+/// Has the kernel take the policy, for a cgroup that has no task yet.
+///
+/// # Errors
+/// It cannot enforce it for these subjects, or does not take it.
+pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes) -> Result<Prepared> {
     let class = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Some(*class),
         _ if !object.manifest.subjects.exes.is_empty() => bail!(
@@ -29,41 +40,51 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
         ),
         _ => None,
     };
-    let root = Root::Native(Access::Full);
-    if args.verbose {
-        tell::setup(Hook::Lsm, &object.manifest, classes, &root);
-    }
-    let cgroup = Cgroup::new()?;
-    let guard = Guard::load(&object, class, cgroup.id()).inspect_err(|error| {
+    // Forked first: there is one thread.
+    let keeper = Keeper::start()?;
+    let guard = Guard::load(object, class, keeper.cgroup().id()).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
     })?;
+    Ok(Prepared { class, keeper, guard })
+}
+
+/// Runs the command under `object`.
+pub(super) fn run(
+    args: &ExecArgs,
+    object: PolicyObject,
+    classes: &Classes,
+    keep: CapabilitySet,
+    Prepared { class, keeper, guard }: Prepared,
+) -> Result<Ended> {
+    let root = Root::Native(Access::Full);
     if args.verbose {
+        tell::setup(Hook::Lsm, &object.manifest, classes, &root);
         for (program, instructions) in guard.programs() {
             eprintln!("boesfs: program {program}: {instructions} instructions verified");
         }
     }
     let allocation = if guard.appends_only() { Allocation::Unsupported } else { Allocation::Judged };
     let plan = plan(args, &object.manifest, root, keep)?;
-    let plan = Plan { allocation, cgroup: Some(Arc::new(cgroup.procs()?)), ..plan };
+    let plan = Plan { allocation, cgroup: Some(Arc::new(keeper.cgroup().procs()?)), ..plan };
     let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     let doubts = Doubts::default();
     let mut layer = Lsm {
         args,
         object,
         class,
-        cgroup: cgroup.id(),
+        keeper: &keeper,
         guard: Some(guard),
         recorder: recorder.clone(),
         doubts: doubts.clone(),
         armed: None,
     };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
-    // Every task of the cgroup is gone.
     drop(layer);
     drop(plan);
-    drop(cgroup);
+    // Every task of the cgroup is gone: it lets the programs go, and removes it.
+    drop(keeper);
     finish(args, recorder);
     for (count, what) in doubts.told() {
         eprintln!("boesfs: {count} {what}");
@@ -78,7 +99,7 @@ struct Lsm<'a> {
     object: PolicyObject,
     /// That of everyone; none: each subject's own.
     class: Option<ClassId>,
-    cgroup: u64,
+    keeper: &'a Keeper,
     guard: Option<Guard>,
     recorder: Recorder,
     doubts: Doubts,
@@ -93,9 +114,13 @@ impl Layer for Lsm<'_> {
 
     fn guard(&mut self, members: Members) -> io::Result<()> {
         let guard = self.guard.take().ok_or(io::ErrorKind::AlreadyExists)?;
-        let armed = guard.arm(members.init, &self.object.tables, self.recorder.clone(), &self.doubts);
+        let armed = guard.arm(self.keeper, members.init, &self.object.tables, self.recorder.clone(), &self.doubts);
         self.armed = Some((armed.map_err(io::Error::other)?, members));
         Ok(())
+    }
+
+    fn stands(&self) -> bool {
+        self.keeper.lives()
     }
 
     /// The new programs are attached before the old ones are detached: in between, both must allow.
@@ -106,9 +131,9 @@ impl Layer for Lsm<'_> {
         if class.is_none() && !new.object.manifest.subjects.exes.is_empty() {
             return Err("roles of executables come with it: start the sandbox anew".to_owned());
         }
-        let guard = Guard::load(&new.object, class, self.cgroup).map_err(|error| error.to_string())?;
+        let guard = Guard::load(&new.object, class, self.keeper.cgroup().id()).map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);
-        let armed = guard.arm(members.init, &new.object.tables, recorder, &self.doubts);
+        let armed = guard.arm(self.keeper, members.init, &new.object.tables, recorder, &self.doubts);
         self.armed = Some((armed.map_err(|error| error.to_string())?, members));
         (self.object, self.class) = (new.object, class);
         Ok(format!("policy {} is in force, as it is written now", self.object.manifest.name))

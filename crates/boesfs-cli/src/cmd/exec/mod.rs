@@ -161,14 +161,27 @@ fn show(error: &anyhow::Error) -> ExitCode {
 
 fn try_exec(args: &ExecArgs) -> Result<Ended> {
     let object = read(args)?;
-    let hook = choose::hook(args, &object.manifest)?;
+    let hooks = choose::hooks(args, &object.manifest)?;
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
     let classes = classes(args, &object.manifest, keep)?;
-    match hook {
-        Hook::Fuse => fuse::run(args, object, &classes, keep),
-        Hook::Kmod => kmod::run(args, object, &classes, keep),
-        Hook::Lsm => lsm::run(args, object, &classes, keep),
+    let mut left = hooks.iter().peekable();
+    while let Some(hook) = left.next() {
+        let refused = match hook {
+            Hook::Fuse => return fuse::run(args, object, &classes, keep),
+            Hook::Kmod => match kmod::prepare(&object, &classes) {
+                Ok(registered) => return kmod::run(args, object, &classes, keep, registered),
+                Err(error) => error,
+            },
+            Hook::Lsm => match lsm::prepare(args, &object, &classes) {
+                Ok(prepared) => return lsm::run(args, object, &classes, keep, prepared),
+                Err(error) => error,
+            },
+        };
+        // Nothing has been done for the sandbox yet.
+        let Some(next) = left.peek() else { return Err(refused) };
+        eprintln!("boesfs: not with the {hook} hook but with {next}: {refused:#}");
     }
+    Err(anyhow!("no hook can enforce {}", args.policy.display()))
 }
 
 /// The policy, as it is written now.

@@ -1,5 +1,5 @@
 # `boesfs exec` with the BPF LSM hook: what the programs in the kernel refuse, what they find again after directories were renamed
-# outside, and that nothing of a sandbox is left.
+# outside.
 . /lab/lib.sh
 
 mkdir -p /srv/open /srv/secret/sub /srv/moves/a/deep /srv/log /audit
@@ -64,20 +64,3 @@ mv /srv/moves/b /srv/moves/a
 got=0
 wait $sandbox || got=$?
 [ "$got" = 0 ] || fail "after directories moved: status $got"
-
-# An agent that is killed leaves no process and no program.
-timeout 60 boesfs exec --hook lsm policy.bfs -- sleep 1000 &
-agent=$!
-for try in $(seq 100); do
-    pidof sleep >/dev/null && break
-    usleep 100000
-done
-kill -9 $(pidof boesfs)
-wait $agent || :
-for try in $(seq 50); do
-    pidof sleep >/dev/null || break
-    usleep 100000
-done
-if pidof sleep >/dev/null; then fail "a process is left: $(ps)"; fi
-cat /srv/secret/sub/f >/dev/null || fail "a program is left"
-inside 0 'true'

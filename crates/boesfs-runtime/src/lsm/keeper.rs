@@ -1,0 +1,194 @@
+//! The keeper: a process that outlives the sandbox, so that its programs do.
+//!
+//! Programs stay attached as long as somebody holds their links. When a process dies, the kernel closes its descriptors before it
+//! tells anyone: were the agent alone to hold them, a killed agent's sandbox would run unjudged for a moment. The keeper holds
+//! them too, and when the agent has ended, however that is:
+//!
+//! ```text
+//! kill the cgroup ──► wait until no task is left in it ──► close the links ──► remove the cgroup ──► end
+//! ```
+//!
+//! It is forked before the agent has a second thread, is in no cgroup or pid namespace of the sandbox, has a session of its own, and takes no
+//! signal but SIGKILL. An agent whose keeper was killed ends the sandbox.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::cmsg_space;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use rustix::process::{
+    DumpableBehavior, Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, chdir, getpid, pidfd_open,
+    set_dumpable_behavior, setsid, waitid, waitpid,
+};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_name};
+
+use super::{Cgroup, LsmError, system};
+use crate::sandbox::sys::{self, Fork, Lineage, SignalSet};
+
+/// More links than a policy has programs.
+const LINKS_MAX: usize = 64;
+
+/// The process, as the agent sees it. Dropping it ends it, and waits until everything is as the module says.
+#[derive(Debug)]
+pub struct Keeper {
+    cgroup: Cgroup,
+    /// Closed to end it.
+    channel: Option<OwnedFd>,
+    process: Pid,
+}
+
+impl Keeper {
+    /// Makes the cgroup of a sandbox, and starts its keeper.
+    ///
+    /// The calling process must have one thread.
+    ///
+    /// # Errors
+    /// The kernel has no cgroup2 hierarchy, or refuses.
+    pub fn start() -> Result<Keeper, LsmError> {
+        let cgroup = Cgroup::new()?;
+        match fork(&cgroup) {
+            Ok((channel, process)) => Ok(Keeper { cgroup, channel: Some(channel), process }),
+            Err(error) => {
+                cgroup.remove();
+                Err(system("start the sandbox's keeper")(error))
+            }
+        }
+    }
+
+    /// The cgroup that it keeps.
+    #[must_use]
+    pub fn cgroup(&self) -> &Cgroup {
+        &self.cgroup
+    }
+
+    /// Whether it is still there.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::Pid(self.process), options), Ok(None))
+    }
+
+    /// Has it hold these links, in the place of those it held before.
+    pub(super) fn hold(&self, links: &[OwnedFd]) -> io::Result<()> {
+        let Some(channel) = &self.channel else { return Err(io::ErrorKind::NotConnected.into()) };
+        let links: Vec<BorrowedFd<'_>> = links.iter().map(AsFd::as_fd).collect();
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(LINKS_MAX))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !links.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&links)) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        sendmsg(channel, &[IoSlice::new(b"h")], &mut control, SendFlags::NOSIGNAL)?;
+        let mut count = [0];
+        let heard = loop {
+            match rustix::io::read(channel, &mut count) {
+                Err(Errno::INTR) => {}
+                heard => break heard?,
+            }
+        };
+        if heard == 1 && usize::from(count[0]) == links.len() {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::BrokenPipe, "the sandbox's keeper has ended"))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.channel.take());
+        while let Err(Errno::INTR) = waitpid(Some(self.process), WaitOptions::empty()) {}
+    }
+}
+
+/// Starts the process. Gives the agent's end of the channel, and the process.
+fn fork(cgroup: &Cgroup) -> io::Result<(OwnedFd, Pid)> {
+    let agent = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    // Before the fork: there is no moment at which a signal meant for the agent would end the keeper.
+    let signals = SignalSet::all().block();
+    let forked = sys::fork(Lineage::Child);
+    if let Ok(Fork::Child) = forked {
+        let ready = withdraw(cgroup, &agent, &theirs);
+        if ready.is_ok() && rustix::io::write(&theirs, &[0]).is_ok() {
+            keep(cgroup, &agent, &theirs);
+        }
+        sys::exit(0)
+    }
+    signals.set();
+    let Fork::Parent(process) = forked? else { return Err(io::ErrorKind::InvalidData.into()) };
+    drop(theirs);
+    if rustix::io::read(&ours, &mut [0])? != 1 {
+        let _ = waitpid(Some(process), WaitOptions::empty());
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    Ok((ours, process))
+}
+
+/// Leaves everything of the agent's that it does not need.
+fn withdraw(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) -> io::Result<()> {
+    let mut kept = cgroup.descriptors().to_vec();
+    kept.extend([agent.as_fd(), channel.as_fd()]);
+    sys::close_all_but(kept)?;
+    setsid()?;
+    chdir("/")?;
+    // Only a help to whoever looks at the list of processes, or ends some by name.
+    let _ = set_name(c"boesfs-keeper");
+    // The last one to be taken when memory runs out; where that cannot be asked for, one like the others.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-1000");
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    // The files of a cgroup may be another user's.
+    let needed = rustix::thread::capabilities(None)?.permitted & CapabilitySet::DAC_OVERRIDE;
+    let sets = CapabilitySets { effective: needed, permitted: needed, inheritable: CapabilitySet::empty() };
+    Ok(set_capabilities(None, sets)?)
+}
+
+/// What the keeper does, to its end.
+fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
+    let mut links = Vec::new();
+    loop {
+        let mut fds = [PollFd::new(channel, PollFlags::IN), PollFd::new(agent, PollFlags::IN)];
+        match poll(&mut fds, None) {
+            Ok(_) => {}
+            Err(Errno::INTR | Errno::NOMEM) => continue,
+            Err(_) => break,
+        }
+        // What was sent before the agent's end is taken first.
+        if !fds[0].revents().is_empty() {
+            let Ok(Some(new)) = receive(channel) else { break };
+            // Both are held for a moment: in between, both judge.
+            let old = std::mem::replace(&mut links, new);
+            drop(old);
+            if rustix::io::write(channel, &[links.len() as u8]).is_err() {
+                break;
+            }
+        } else if !fds[1].revents().is_empty() {
+            break;
+        }
+    }
+    cgroup.end();
+    drop(links);
+    cgroup.remove();
+}
+
+/// The links that the agent sends; none once it has ended.
+fn receive(channel: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(LINKS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let length = recvmsg(channel, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut links = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            links.extend(descriptors);
+        }
+    }
+    Ok(Some(links))
+}
