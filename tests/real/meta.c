@@ -45,6 +45,7 @@ static void chmod_acl(const struct attempt *a) {
     uint32_t acl[] = {2, 0x00070001, ~0u, 0x00070004, ~0u, 0x00070020, ~0u};
     STEP("setxattr", setxattr(a->path, ACL, acl, sizeof acl, 0));
 }
+static void chmod_remove_acl(const struct attempt *a) { STEP("removexattr", removexattr(a->path, ACL)); }
 
 static void chown_chown(const struct attempt *a) { STEP("chown", chown(a->path, geteuid(), getegid())); }
 static void chown_lchown(const struct attempt *a) { STEP("lchown", lchown(a->path, geteuid(), getegid())); }
@@ -120,6 +121,7 @@ const struct named_way meta_ways[] = {
     {"readlink.readlink", readlink_readlink}, {"readlink.empty_path", readlink_empty_path}, {"readlink.follow", readlink_follow},
     {"chmod.chmod", chmod_chmod}, {"chmod.fchmod", chmod_fchmod}, {"chmod.fchmodat", chmod_fchmodat},
     {"chmod.fchmodat2", chmod_fchmodat2}, {"chmod.acl", chmod_acl},
+    {"chmod.remove_acl", chmod_remove_acl},
     {"chown.chown", chown_chown}, {"chown.lchown", chown_lchown}, {"chown.fchown", chown_fchown}, {"chown.empty_path", chown_empty_path},
     {"utimes.utimensat", utimes_utimensat}, {"utimes.now", utimes_now}, {"utimes.futimens", utimes_futimens},
     {"utimes.utimes", utimes_utimes}, {"utimes.utime", utimes_utime},

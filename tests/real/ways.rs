@@ -242,6 +242,7 @@ pub(crate) const WAYS: &[Way] = &[
     way(Op::Chmod, "chmod.fchmodat", File, &[Asks(Op::Chmod, Path, Mode)]),
     way(Op::Chmod, "chmod.fchmodat2", File, &[Asks(Op::Chmod, Path, Mode)]),
     way(Op::Chmod, "chmod.acl", File, &[Asks(Op::Chmod, Path, ModeOf(0o666)), Asks(Op::Setxattr, Path, Value(28))]),
+    way(Op::Chmod, "chmod.remove_acl", File, &[Asks(Op::Chmod, Path, ModeOf(0o666)), Asks(Op::Setxattr, Path, Value(0))]),
     way(Op::Chown, "chown.chown", File, &[Asks(Op::Chown, Path, Nothing)]),
     way(Op::Chown, "chown.lchown", File, &[Asks(Op::Chown, Path, Nothing)]),
     way(Op::Chown, "chown.fchown", File, &[READ, Asks(Op::Chown, Path, Nothing)]),

@@ -10,7 +10,7 @@ use super::kernels::Image;
 use crate::shell::{self, cargo, command};
 
 /// Modules that the tests need, where a kernel has not built them in.
-const MODULES: &[&str] = &["fuse"];
+const MODULES: &[&str] = &["fuse", "loop", "vfat", "nls_cp437", "nls_ascii", "nls_utf8"];
 
 /// The ordinary user of the guests is the first of those a policy's `1000..1999` would name.
 const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n\

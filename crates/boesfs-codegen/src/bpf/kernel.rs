@@ -50,6 +50,7 @@ pub(crate) const STRUCTS: &[Struct] = &[
     (
         "dentry",
         &[
+            ("d_flags", U32),
             ("d_seq", Inside("seqcount_spinlock")),
             ("d_parent", Pointer("dentry")),
             ("d_name", Inside("qstr")),
@@ -63,6 +64,7 @@ pub(crate) const STRUCTS: &[Struct] = &[
     ("unix_sock", &[("path", Inside("path"))]),
     ("posix_acl", &[("a_count", U32)]),
     ("file", &[("f_mode", U32), ("f_flags", U32), ("f_path", Inside("path")), ("f_inode", Pointer("inode"))]),
+    ("linux_binprm", &[("file", Pointer("file"))]),
     ("iattr", &[("ia_valid", U32)]),
     ("renamedata", &[("old_dentry", Pointer("dentry")), ("new_dentry", Pointer("dentry")), ("flags", U32)]),
     ("group_info", &[("ngroups", U32)]),
@@ -84,6 +86,7 @@ impl Field {
     pub const PATH_MNT: Field = Field::new("path", &["mnt"]);
     pub const PATH_DENTRY: Field = Field::new("path", &["dentry"]);
     pub const DENTRY_SEQUENCE: Field = Field::new("dentry", &["d_seq", "seqcount", "sequence"]);
+    pub const DENTRY_FLAGS: Field = Field::new("dentry", &["d_flags"]);
     pub const DENTRY_PARENT: Field = Field::new("dentry", &["d_parent"]);
     pub const DENTRY_NAME_LENGTH: Field = Field::new("dentry", &["d_name", "len"]);
     pub const DENTRY_NAME: Field = Field::new("dentry", &["d_name", "name"]);
@@ -107,6 +110,7 @@ impl Field {
     pub const FILE_INODE: Field = Field::new("file", &["f_inode"]);
     pub const FILE_MNT: Field = Field::new("file", &["f_path", "mnt"]);
     pub const FILE_DENTRY: Field = Field::new("file", &["f_path", "dentry"]);
+    pub const BINPRM_FILE: Field = Field::new("linux_binprm", &["file"]);
     pub const ATTR_VALID: Field = Field::new("iattr", &["ia_valid"]);
     pub const RENAME_OLD: Field = Field::new("renamedata", &["old_dentry"]);
     pub const RENAME_NEW: Field = Field::new("renamedata", &["new_dentry"]);
@@ -128,6 +132,7 @@ impl Field {
         Field::PATH_MNT,
         Field::PATH_DENTRY,
         Field::DENTRY_SEQUENCE,
+        Field::DENTRY_FLAGS,
         Field::DENTRY_PARENT,
         Field::DENTRY_NAME_LENGTH,
         Field::DENTRY_NAME,
@@ -151,6 +156,7 @@ impl Field {
         Field::FILE_INODE,
         Field::FILE_MNT,
         Field::FILE_DENTRY,
+        Field::BINPRM_FILE,
         Field::ATTR_VALID,
         Field::RENAME_OLD,
         Field::RENAME_NEW,

@@ -264,6 +264,7 @@ impl Btf {
                 ("number", u32, place::NUMBER),
                 ("judged", u32, place::JUDGED),
                 ("kept", u32, place::KEPT),
+                ("executables", u32, place::EXECUTABLES),
             ],
         );
         let places = array(&mut w, place, supers::MOST);
@@ -281,7 +282,7 @@ impl Btf {
                 Map::Handed => (Some(u64), Some(u64)),
                 Map::Dirs => (Some(u32), Some(u64)),
                 Map::Scratch => (Some(u32), Some(scratch)),
-                Map::Renaming => (Some(u32), Some(u64)),
+                Map::Renaming | Map::Executable => (Some(u32), Some(u64)),
                 Map::Events => (None, None),
             };
             let mut members = vec![("type", number(&mut w, map.kind() as usize))];
@@ -379,7 +380,7 @@ pub(super) const MAP_BYTES: usize = 40;
 #[must_use]
 pub const fn map_types(map: Map) -> Option<[u32; 2]> {
     match map {
-        Map::Dirs | Map::Renaming => Some([U32_TYPE, U64_TYPE]),
+        Map::Dirs | Map::Renaming | Map::Executable => Some([U32_TYPE, U64_TYPE]),
         Map::Scratch => Some([U32_TYPE, SCRATCH_TYPE]),
         _ => None,
     }

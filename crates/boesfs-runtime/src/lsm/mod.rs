@@ -126,7 +126,7 @@ const COVERED: [(&str, &str); 4] = [
 
 impl Guard {
     /// Loads and attaches the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`; without a
-    /// class, each subject has that of its user and groups.
+    /// class, each subject has that of its user, its groups and its executable.
     ///
     /// Threads share the work, and are gone when it is done.
     ///
@@ -159,6 +159,9 @@ impl Guard {
                 asked.0 &= !Ops::from(Op::Write).0;
             }
             if restricted.is_empty() || (asked.is_empty() && !program.ops.is_empty()) {
+                continue;
+            }
+            if program.tells_executables() && (class.is_some() || object.manifest.subjects.exes.is_empty()) {
                 continue;
             }
             if program.has_two_forms() && program.is_path_form() != in_union {
@@ -316,6 +319,9 @@ impl Doubts {
             Doubt::Raced => "requests were refused: renamed while they were judged",
             Doubt::Nowhere => "requests were refused: of something moved out of its mount",
             Doubt::Room => "requests were refused: no memory to judge them with",
+            Doubt::Inexact => {
+                "requests were refused: of a file system that ignores case, where the rules depend on names"
+            }
             Doubt::Several => {
                 "requests were refused: of what several mounts show, or several names, with different rules"
             }

@@ -70,7 +70,8 @@ pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables)
         }
         let found = ask(learn, fd.as_fd())?;
         let judged = !MADE_ANEW.iter().any(|made| mounted.path.starts_with(made));
-        let state = state_of(tables, &mounted.path);
+        let state = state_of(tables, StateId::ROOT, &mounted.path);
+        let executables = state_of(tables, StateId(tables.exe_root), &mounted.path);
         paths.push(mounted.path);
         let number = paths.len() as u32;
         let kept = number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
@@ -81,6 +82,7 @@ pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables)
             (place::NUMBER, number),
             (place::JUDGED, u32::from(judged)),
             (place::KEPT, u32::from(kept)),
+            (place::EXECUTABLES, executables.0),
         ] {
             value[at..][..4].copy_from_slice(&word.to_le_bytes());
         }
@@ -136,8 +138,8 @@ fn mount_id(fd: &OwnedFd) -> io::Result<Option<u64>> {
     Ok(info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok()))
 }
 
-/// The state of a path.
-fn state_of(tables: &Tables, path: &Path) -> StateId {
+/// The state that a path leads to from `root`.
+fn state_of(tables: &Tables, root: StateId, path: &Path) -> StateId {
     let names = path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
-    names.fold(StateId::ROOT, |state, name| tables.step(state, name))
+    names.fold(root, |state, name| tables.step(state, name))
 }

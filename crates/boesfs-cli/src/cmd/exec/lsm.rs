@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
+use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
@@ -33,11 +34,6 @@ pub(super) struct Prepared {
 pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes) -> Result<Prepared> {
     let class = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Some(*class),
-        _ if !object.manifest.subjects.exes.is_empty() => bail!(
-            "the {} hook does not know which executable asks, and the policy has roles for some: \
-             name the roles with --role, or use --hook fuse",
-            Hook::Lsm
-        ),
         _ => None,
     };
     // Forked first: there is one thread.
@@ -128,8 +124,10 @@ impl Layer for Lsm<'_> {
         let Some((_, members)) = self.armed else { return Err("the command has not been started yet".to_owned()) };
         let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, self.class)?;
         let class = new.class;
-        if class.is_none() && !new.object.manifest.subjects.exes.is_empty() {
-            return Err("roles of executables come with it: start the sandbox anew".to_owned());
+        let executables = |manifest: &Manifest| !manifest.subjects.exes.is_empty();
+        if class.is_none() && (executables(&self.object.manifest) || executables(&new.object.manifest)) {
+            // What tasks execute was told in the words of the old policy.
+            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
         }
         let guard = Guard::load(&new.object, class, self.keeper.cgroup().id()).map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);

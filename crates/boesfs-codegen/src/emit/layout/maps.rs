@@ -22,7 +22,12 @@ pub enum Map {
     Events,
     /// By task: the address of the dentry of a directory that it is renaming; 0 if it is renaming none.
     Renaming,
+    /// By task: the state of its executable from the root of executables; 0: not known, [`UNTOLD`]: it could not be told.
+    Executable,
 }
+
+/// In [`Map::Executable`]: what a task runs could not be told. It is nobody.
+pub const UNTOLD: u64 = u32::MAX as u64;
 
 /// The kind of a map, by its number in `include/uapi/linux/bpf.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +43,17 @@ pub enum MapKind {
 
 impl Map {
     /// Every map, in the order of their definitions.
-    pub const ALL: [Map; 8] =
-        [Map::Request, Map::Mounts, Map::Supers, Map::Handed, Map::Dirs, Map::Scratch, Map::Events, Map::Renaming];
+    pub const ALL: [Map; 9] = [
+        Map::Request,
+        Map::Mounts,
+        Map::Supers,
+        Map::Handed,
+        Map::Dirs,
+        Map::Scratch,
+        Map::Events,
+        Map::Renaming,
+        Map::Executable,
+    ];
 
     /// Its name.
     #[must_use]
@@ -53,6 +67,7 @@ impl Map {
             Map::Scratch => "scratch",
             Map::Events => "events",
             Map::Renaming => "renaming",
+            Map::Executable => "executable",
         }
     }
 
@@ -69,7 +84,7 @@ impl Map {
             Map::Request => MapKind::Array,
             Map::Mounts | Map::Supers | Map::Handed => MapKind::Hash,
             Map::Dirs => MapKind::InodeStorage,
-            Map::Scratch | Map::Renaming => MapKind::TaskStorage,
+            Map::Scratch | Map::Renaming | Map::Executable => MapKind::TaskStorage,
             Map::Events => MapKind::RingBuffer,
         }
     }
@@ -78,7 +93,7 @@ impl Map {
     #[must_use]
     pub const fn key_bytes(self) -> usize {
         match self {
-            Map::Request | Map::Dirs | Map::Scratch | Map::Renaming => 4,
+            Map::Request | Map::Dirs | Map::Scratch | Map::Renaming | Map::Executable => 4,
             Map::Mounts | Map::Supers | Map::Handed => 8,
             Map::Events => 0,
         }
@@ -91,7 +106,7 @@ impl Map {
             Map::Request => REQUEST_BYTES,
             Map::Mounts => place::BYTES,
             Map::Supers => supers::BYTES,
-            Map::Handed | Map::Dirs | Map::Renaming => 8,
+            Map::Handed | Map::Dirs | Map::Renaming | Map::Executable => 8,
             Map::Scratch => scratch::BYTES,
             Map::Events => 0,
         }
@@ -104,7 +119,7 @@ impl Map {
             Map::Request => 1,
             Map::Mounts | Map::Supers => 4096,
             Map::Handed => 16,
-            Map::Dirs | Map::Scratch | Map::Renaming => 0,
+            Map::Dirs | Map::Scratch | Map::Renaming | Map::Executable => 0,
             Map::Events => 1 << 22,
         }
     }
@@ -169,7 +184,7 @@ pub mod session {
     pub const CGROUP: usize = 0;
     /// `u32`: the class of every subject, or [`EACH`].
     pub const CLASS: usize = 8;
-    /// In [`CLASS`]: each subject has its own, by its user and its groups.
+    /// In [`CLASS`]: each subject has its own, by its user, its groups and its executable.
     pub const EACH: u32 = u32::MAX;
     /// `u32`: not 0 where the hook `inode_setattr` has a mapping of ids as its first argument.
     pub const SETATTR_MAPPED: usize = 12;
@@ -212,12 +227,22 @@ pub enum Doubt {
     Room = 5,
     /// Several mounts show its file system, or several names lead to it, and not all of them say the same.
     Several = 6,
+    /// Its file system takes different names for one, and the state depends on the name.
+    Inexact = 7,
 }
 
 impl Doubt {
     /// Every one, by number.
-    pub const ALL: [Doubt; 7] =
-        [Doubt::None, Doubt::Foreign, Doubt::Deep, Doubt::Raced, Doubt::Nowhere, Doubt::Room, Doubt::Several];
+    pub const ALL: [Doubt; 8] = [
+        Doubt::None,
+        Doubt::Foreign,
+        Doubt::Deep,
+        Doubt::Raced,
+        Doubt::Nowhere,
+        Doubt::Room,
+        Doubt::Several,
+        Doubt::Inexact,
+    ];
 }
 
 /// The most components between the root of a mount and an object whose state is looked for.
@@ -235,8 +260,10 @@ pub mod place {
     pub const JUDGED: usize = 16;
     /// `u32`: 1 if the states of its directories may be kept.
     pub const KEPT: usize = 20;
+    /// `u32`: the state of its root from the root of executables; 0: no rule speaks of executables there.
+    pub const EXECUTABLES: usize = 24;
     /// Bytes of it.
-    pub const BYTES: usize = 24;
+    pub const BYTES: usize = 32;
 }
 
 /// Offsets of what is known of a super block.

@@ -7,9 +7,10 @@ use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, event, live, scratch};
+use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, Table, event, live, scratch};
+use crate::emit::{Facts, add_table};
 
-use super::find::{doubt, found};
+use super::find::{NAMES_OF_ITS_OWN, doubt, found};
 
 use Reg as R;
 
@@ -23,12 +24,12 @@ const _: () = assert!(FEW as usize * OFTEN as usize > DEPTH, "the deepest direct
 const MORE: i32 = 0;
 const DONE: i32 = 1;
 
-pub(super) fn all(a: &mut Assembler) {
+pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     climb(a);
     climb_root(a);
     climb_same(a);
     climb_up(a);
-    climb_down(a);
+    climb_down(a, facts);
     climb_check(a);
     tell(a);
     tell_names(a);
@@ -190,9 +191,10 @@ fn climb_up(a: &mut Assembler) {
 /// `climb_down(scratch)`: a few steps of `scratch.state` by the names of the chain, from its end on.
 ///
 /// Registers: r6 scratch, r7 the dentry, r8 how many are left, r9 rounds left.
-fn climb_down(a: &mut Assembler) {
+fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     const LENGTH: i16 = -8;
     let (next, done, raced, deep) = (a.label(), a.label(), a.label(), a.label());
+    let (exact, inexact) = (a.label(), a.label());
     of_scratch(a, "climb_down");
     a.note("state = step(state, name, length)");
     a.load(Size::B8, R::R8, R::R6, scratch::LEFT as i16);
@@ -202,6 +204,18 @@ fn climb_down(a: &mut Assembler) {
     a.branch(Test::Lt, R::R8, 1, done);
     a.alu(AluOp::Sub, R::R8, 1);
     chain(a, R::R7, scratch::CHAIN);
+    // A name that is one of several says nothing, but below a leaf of the automaton.
+    peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_FLAGS);
+    a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
+    a.alu(AluOp::And, R::R1, NAMES_OF_ITS_OWN);
+    a.branch(Test::Eq, R::R1, 0, exact);
+    a.load(Size::B8, R::R1, R::R6, scratch::STATE as i16);
+    a.alu(AluOp::And, R::R1, facts.mask(Table::States));
+    a.alu(AluOp::Lsh, R::R1, 4);
+    add_table(a, R::R1, R::R2, Table::States);
+    a.load(Size::B4, R::R1, R::R1, 12);
+    a.branch(Test::Ne, R::R1, 0, inexact);
+    a.bind(exact);
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_NAME_LENGTH);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
     a.branch(Test::Lt, R::R1, 1, raced);
@@ -233,6 +247,8 @@ fn climb_down(a: &mut Assembler) {
     say(a, DONE);
     a.bind(raced);
     doubt(a, Doubt::Raced);
+    a.bind(inexact);
+    doubt(a, Doubt::Inexact);
     a.bind(deep);
     doubt(a, Doubt::Deep);
 }

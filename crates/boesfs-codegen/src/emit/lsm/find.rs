@@ -19,6 +19,9 @@ pub(super) const DOUBT: i32 = 2;
 
 /// `SB_KERNMOUNT` of `include/linux/fs.h`: a file system of the kernel's own, such as that of pipes: in nobody's tree.
 const KERNEL_MOUNT: i32 = 1 << 22;
+/// `DCACHE_OP_HASH` and `DCACHE_OP_COMPARE` of `include/linux/dcache.h`: the file system finds its objects by more names than
+/// one, as those do that ignore case. A dentry has the name that was used first.
+pub(super) const NAMES_OF_ITS_OWN: i32 = 1 | 2;
 /// How often an object that is renamed meanwhile is looked at.
 const TRIES: i32 = 4;
 
@@ -376,7 +379,7 @@ fn unless_kept(a: &mut Assembler, target: Label) {
 fn child(a: &mut Assembler, facts: Facts<'_>) {
     const NAME: i16 = -(NAME_BYTES as i16);
     a.static_function("child");
-    let (name, bad) = (a.label(), a.label());
+    let (name, bad, inexact) = (a.label(), a.label(), a.label());
     a.note("below a leaf: the name need not be looked at");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
@@ -388,8 +391,12 @@ fn child(a: &mut Assembler, facts: Facts<'_>) {
     a.branch(Test::Ne, R::R2, 0, name);
     a.load(Size::B4, R::R0, R::R1, 8);
     a.exit();
-    a.note("step(state, name, length)");
+    a.note("the name is one of several for it");
     a.bind(name);
+    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_FLAGS);
+    a.alu(AluOp::And, R::R1, NAMES_OF_ITS_OWN);
+    a.branch(Test::Ne, R::R1, 0, inexact);
+    a.note("step(state, name, length)");
     a.mov(R::R1, 0);
     for word in 0..NAME_BYTES as i16 / 8 {
         a.store(Size::B8, R::R10, NAME + 8 * word, R::R1);
@@ -413,6 +420,8 @@ fn child(a: &mut Assembler, facts: Facts<'_>) {
     a.note("renamed just now");
     a.bind(bad);
     doubt(a, Doubt::Raced);
+    a.bind(inexact);
+    doubt(a, Doubt::Inexact);
 }
 
 /// `r0 = map[*(r10 + key)]`

@@ -19,6 +19,7 @@ mod answer;
 mod attributes;
 mod climb;
 mod entries;
+mod executables;
 mod find;
 mod learn;
 mod moves;
@@ -64,6 +65,12 @@ impl LsmProgram {
         self.name.ends_with("_path")
     }
 
+    /// Whether it only tells what tasks execute: not needed where no executable has roles of its own.
+    #[must_use]
+    pub fn tells_executables(&self) -> bool {
+        matches!(self.attach, Attach::Lsm("bprm_committed_creds" | "task_alloc"))
+    }
+
     /// Whether it has another form, see [`LsmProgram::is_path_form`].
     #[must_use]
     pub fn has_two_forms(&self) -> bool {
@@ -79,7 +86,7 @@ const fn on(name: &'static str, section: &'static str, hook: &'static str, ops: 
 const OPENING: [Op; 6] = [Op::Read, Op::Write, Op::Append, Op::Exec, Op::List, Op::Create];
 
 /// Every program. The sections begin with `?`, which libbpf takes for "not loaded unless asked for": a kernel may lack a hook.
-pub const PROGRAMS: [LsmProgram; 42] = [
+pub const PROGRAMS: [LsmProgram; 44] = [
     on("lsm_file_open", "?lsm/file_open", "file_open", &OPENING),
     on("lsm_file_open_path", "?lsm/file_open", "file_open", &OPENING),
     // What comes from outside of the tree is refused, whatever the rules: asked wherever anything is judged.
@@ -123,6 +130,8 @@ pub const PROGRAMS: [LsmProgram; 42] = [
     on("lsm_unix_may_send", "?lsm/unix_may_send", "unix_may_send", &[Op::Write]),
     on("lsm_sb_statfs", "?lsm/sb_statfs", "sb_statfs", &[Op::Statfs]),
     on("lsm_inode_rename", "?lsm/inode_rename", "inode_rename", &[]),
+    on("lsm_bprm_committed_creds", "?lsm/bprm_committed_creds", "bprm_committed_creds", &[]),
+    on("lsm_task_alloc", "?lsm/task_alloc", "task_alloc", &[]),
     LsmProgram {
         name: "rename_ends",
         section: "?fexit/vfs_rename",
@@ -145,6 +154,7 @@ pub(super) fn entries(a: &mut Assembler, facts: Facts<'_>) {
     sockets::all(a, facts);
     moves::all(a);
     renames::all(a);
+    executables::all(a);
 }
 
 /// Emits the functions that they share.
@@ -152,7 +162,7 @@ pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
     scope::subject_now(a);
     find::all(a, facts);
     access::functions(a, facts);
-    climb::all(a);
+    climb::all(a, facts);
     moves::judge_function(a, facts);
     answer::answer(a);
 }

@@ -4,9 +4,9 @@ use boesfs_lang::cond::{ARG_COUNT, Arg};
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, live, session, who};
+use crate::emit::layout::{Data, UNTOLD, live, session, who};
 
-use super::PROGRAMS;
+use super::{PROGRAMS, executables};
 
 use Reg as R;
 
@@ -48,7 +48,7 @@ pub(super) fn class(a: &mut Assembler) {
     a.bind(fixed);
 }
 
-/// `subject_now(0) -> class`: of the task, by the user and the groups that it acts as.
+/// `subject_now(0) -> class`: of the task, by the user and the groups that it acts as, and by what it executes.
 ///
 /// Registers: r6 its credentials, r7 the groups, r8 how many.
 pub(super) fn subject_now(a: &mut Assembler) {
@@ -80,7 +80,15 @@ pub(super) fn subject_now(a: &mut Assembler) {
     a.add_field(R::R3, Field::GROUPS_COUNT);
     a.alu(AluOp::Add, R::R3, 4);
     a.helper(Helper::ProbeReadKernel);
+    a.branch(Test::Ne, R::R0, 0, many);
+    a.note("the executable; not told: nobody");
+    executables::told(a, 0);
     a.branch(Test::Eq, R::R0, 0, told);
+    a.load(Size::B8, R::R1, R::R0, 0);
+    a.wide(R::R2, UNTOLD);
+    a.branch(Test::Eq, R::R1, R::R2, many);
+    a.store(Size::B4, R::R10, at(who::EXE), R::R1);
+    a.jump(told);
     a.bind(many);
     a.mov(R::R1, who::GROUPS_MAX as i32 + 1);
     a.store(Size::B4, R::R10, at(who::COUNT), R::R1);
