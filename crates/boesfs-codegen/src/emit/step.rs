@@ -70,6 +70,7 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.alu(AluOp::Add, R::R7, 8);
     a.alu(AluOp::Sub, R::R8, 1);
     a.branch(Test::Gt, R::R8, 0, word);
+    join(a);
     fold(a);
 
     a.note("e = edges[(h + displacements[h >> 40]) & mask]");
@@ -111,10 +112,19 @@ fn literal(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.alu(AluOp::Add, R::R7, 8);
     a.alu(AluOp::Sub, R::R8, 1);
     a.branch(Test::Gt, R::R8, 0, word);
+    join(a);
     a.load(Size::B8, R::R0, R::R10, DEFAULT);
     a.branch(Test::Ne, R::R1, 0, miss);
     a.load(Size::B4, R::R0, R::R4, 4);
     a.exit();
+}
+
+/// A jump to what comes next, which the kernel leaves out: where paths can meet, the verifier sees that it has been there, and does not
+/// go on for each number of rounds of the loop before.
+fn join(a: &mut Assembler) {
+    let next = a.label();
+    a.jump(next);
+    a.bind(next);
 }
 
 /// `h = h ^ (h >> 32)` in r4, by way of r9.

@@ -11,7 +11,7 @@ use crate::emit::layout::Table;
 use crate::emit::{Facts, add_table};
 
 use super::find::{DOUBT, PASS, unless_for_itself};
-use super::scope::{self, ARGS, Owner, Source, arguments, begin};
+use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget};
 
 use Reg as R;
 
@@ -179,6 +179,7 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
             a.bind(own);
             shown(a, ops);
             a.bind(done);
+            forget(a, R::R9, R::R1);
             return;
         }
         Object::FilePath => {
@@ -195,6 +196,7 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
         }
     }
     a.mov(R::R9, R::R0);
+    forget(a, R::R9, R::R1);
 }
 
 /// The same, of a dentry, whoever asks.
@@ -329,6 +331,7 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.bind(named);
     by_flags(a);
     a.bind(decided);
+    forget(a, R::R3, R::R4);
     a.store(Size::B8, R::R10, WANTED, R::R3);
     let ops = [Op::Create, Op::Exec, Op::List, Op::Read, Op::Write, Op::Append];
     found(a, form, Ops::of(&ops));
@@ -384,6 +387,7 @@ fn file_receive(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.branch(Test::Ne, R::R4, 0, decided);
     by_flags(a);
     a.bind(decided);
+    forget(a, R::R3, R::R4);
     a.store(Size::B8, R::R10, WANTED, R::R3);
     let ops = [Op::List, Op::Read, Op::Write, Op::Append];
     found(a, form, Ops::of(&ops));
@@ -512,6 +516,7 @@ fn path_mknod(a: &mut Assembler, facts: Facts<'_>) {
     a.bind(regular);
     a.mov(R::R2, bit(Op::Create));
     a.bind(decided);
+    forget(a, R::R2, R::R4);
     a.store(Size::B8, R::R10, WANTED, R::R2);
     found(a, Object::Entry, Ops::of(&[Op::Create, Op::Mknod]));
     a.note("plainly allowed");

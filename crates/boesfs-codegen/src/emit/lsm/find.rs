@@ -261,6 +261,8 @@ fn below(a: &mut Assembler) {
     a.branch(Test::Eq, R::R1, R::R6, nowhere);
     a.mov(R::R2, R::R7);
     a.call("dir");
+    a.wide(R::R1, found(Doubt::Raced));
+    a.branch(Test::Eq, R::R0, R::R1, retry);
     a.mov(R::R1, R::R0);
     a.alu(AluOp::Rsh, R::R1, 32);
     a.branch(Test::Ne, R::R1, 0, leave);
@@ -315,7 +317,7 @@ fn dir(a: &mut Assembler) {
     a.alu(AluOp::And, R::R0, (1 << dir_bits::STATE) - 1);
     a.exit();
 
-    a.note("climb(scratch), again where it was raced");
+    a.note("climb(scratch)");
     a.bind(climb);
     a.helper(Helper::GetCurrentTaskBtf);
     a.mov(R::R2, R::R0);

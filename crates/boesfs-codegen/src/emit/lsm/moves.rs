@@ -9,7 +9,7 @@ use crate::emit::Facts;
 
 use super::answer::EXDEV;
 use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
-use super::scope::{begin, class, peek_inode};
+use super::scope::{begin, class, forget, peek_inode};
 
 use Reg as R;
 
@@ -82,6 +82,7 @@ fn path_rename(a: &mut Assembler) {
     a.branch(Test::Eq, R::R1, S_IFDIR, remove);
     a.mov(R::R4, Op::Unlink.number() as i32);
     a.bind(remove);
+    forget(a, R::R4, R::R1);
     judge(a, NEW, NEW_FOUND, leave);
     a.bind(replaced);
     a.note("a whiteout is made at the old name");
@@ -112,6 +113,7 @@ fn find_both(a: &mut Assembler) {
         a.load(Size::B8, R::R1, R::R10, dentry);
         a.mov(R::R2, R::R8);
         a.call("find");
+        forget(a, R::R0, R::R1);
         a.store(Size::B8, R::R10, found, R::R0);
     }
 }
@@ -135,6 +137,7 @@ fn making(a: &mut Assembler, dentry: i16) {
     }
     a.mov(R::R4, Op::Mknod.number() as i32);
     a.bind(made);
+    forget(a, R::R4, R::R1);
 }
 
 /// Asks for the operation in r4 of one of the names, and goes to `leave` with a refusal.

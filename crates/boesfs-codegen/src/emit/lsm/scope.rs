@@ -100,6 +100,15 @@ pub(super) fn subject_now(a: &mut Assembler) {
     a.exit();
 }
 
+/// Makes `value` one of which the verifier knows nothing, though it stays as it is: what follows is verified once then, not once for each
+/// way that led here. Changes `by`.
+pub(super) fn forget(a: &mut Assembler, value: Reg, by: Reg) {
+    a.place(by, Place::Data(Data::Live));
+    a.load(Size::B8, by, by, live::MOVING as i16);
+    a.alu(AluOp::Xor, value, by);
+    a.alu(AluOp::Xor, value, by);
+}
+
 /// Whose owner the argument `owner` is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
