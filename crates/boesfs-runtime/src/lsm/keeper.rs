@@ -5,8 +5,10 @@
 //! them too, and when the agent has ended, however that is:
 //!
 //! ```text
-//! kill the cgroup ──► wait until no task is left in it ──► close the links ──► remove the cgroup ──► end
+//! kill the cgroup ──► wait until no task is left in it ──► remove it ──► close the links ──► end
 //! ```
+//!
+//! An agent that ends by itself waits for it up to where the cgroup is gone: detaching a program takes the kernel a while, and these judge nobody.
 //!
 //! It is forked before the agent has a second thread, is in no cgroup or pid namespace of the sandbox, has a session of its own, and takes no
 //! signal but SIGKILL. An agent whose keeper was killed ends the sandbox.
@@ -20,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+    SendFlags, Shutdown, SocketFlags, SocketType, recvmsg, sendmsg, shutdown, socketpair,
 };
 use rustix::process::{
     DumpableBehavior, Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions, chdir, getpid, pidfd_open,
@@ -34,7 +36,7 @@ use crate::sandbox::sys::{self, Fork, Lineage, SignalSet};
 /// More links than a policy has programs.
 const LINKS_MAX: usize = 64;
 
-/// The process, as the agent sees it. Dropping it ends it, and waits until everything is as the module says.
+/// The process, as the agent sees it. Dropping it ends the sandbox, and waits until its cgroup is gone.
 #[derive(Debug)]
 pub struct Keeper {
     cgroup: Cgroup,
@@ -100,8 +102,12 @@ impl Keeper {
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        drop(self.channel.take());
-        while let Err(Errno::INTR) = waitpid(Some(self.process), WaitOptions::empty()) {}
+        if let Some(channel) = self.channel.take() {
+            // Until it says that the cgroup is gone, or is gone itself.
+            let _ = shutdown(&channel, Shutdown::Write);
+            while let Err(Errno::INTR) = rustix::io::read(&channel, &mut [0]) {}
+        }
+        let _ = waitpid(Some(self.process), WaitOptions::NOHANG);
     }
 }
 
@@ -171,8 +177,9 @@ fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
         }
     }
     cgroup.end();
-    drop(links);
     cgroup.remove();
+    let _ = rustix::io::write(channel, b"e");
+    drop(links);
 }
 
 /// The links that the agent sends; none once it has ended.

@@ -16,6 +16,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use boesfs_codegen::bpf::Field;
 use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
@@ -111,9 +112,21 @@ pub struct Guard {
     loaded: Loaded,
     programs: Vec<(&'static LsmProgram, OwnedFd)>,
     links: Vec<OwnedFd>,
+    took: Took,
     learn: OwnedFd,
     arm: OwnedFd,
     appends_only: bool,
+}
+
+/// How long the steps of [`Guard::load`] took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Took {
+    /// Reading the kernel's types, making and filling maps.
+    pub maps: Duration,
+    /// Loading the programs: the verifier, mostly.
+    pub load: Duration,
+    /// Attaching them.
+    pub attach: Duration,
 }
 
 /// Hooks that older kernels lack, where another one is asked as well.
@@ -135,6 +148,7 @@ impl Guard {
     pub fn load(object: &PolicyObject, class: Option<ClassId>, cgroup: u64) -> Result<Guard, LsmError> {
         // Programs load and attach where BPF is no active module too, and are never asked.
         listed()?;
+        let start = Instant::now();
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let types = KernelTypes::of_this_kernel().map_err(system("read the kernel's types"))?;
         let mut content = [0; session_bytes()];
@@ -188,7 +202,9 @@ impl Guard {
             };
             chosen.push((program, kind));
         }
+        let maps = start.elapsed();
         let programs = load_each(object, &loaded, &chosen)?;
+        let load = start.elapsed() - maps;
         // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
         let mut live = [0; live_bytes()];
         live[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
@@ -205,13 +221,20 @@ impl Guard {
                 source => LsmError::Kernel { program: program.name, source },
             })?);
         }
-        Ok(Guard { loaded, programs, links, learn, arm, appends_only: appends })
+        let took = Took { maps, load, attach: start.elapsed() - maps - load };
+        Ok(Guard { loaded, programs, links, took, learn, arm, appends_only: appends })
     }
 
     /// Whether something may be appended to that may not be written: fallocate(2) must be refused then, which no hook sees apart.
     #[must_use]
     pub fn appends_only(&self) -> bool {
         self.appends_only
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn took(&self) -> Took {
+        self.took
     }
 
     /// The programs that are used, and how many instructions the verifier looked at for each.

@@ -43,6 +43,11 @@ for round in $(seq "$kills"); do
     [ ! -e /srv/keeper/open/mark ] || fail "round $round: opened after the agent was killed"
 done
 echo "lab: keeper: $kills agents killed"
+# The last keeper still takes its programs away.
+for try in $(seq 600); do
+    pidof boesfs boesfs-keeper >/dev/null || break
+    usleep 20000
+done
 if pidof boesfs boesfs-keeper; then fail "a process is left: $(ps)"; fi
 read -r line </srv/keeper/secret/f || fail "a program is left"
 
