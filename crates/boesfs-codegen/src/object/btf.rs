@@ -308,6 +308,7 @@ impl Btf {
                         ("class", u32, session::CLASS),
                         ("setattr_mapped", u32, session::SETATTR_MAPPED),
                         ("alias", u32, session::ALIAS),
+                        ("level", u32, session::LEVEL),
                     ];
                     let of = w.structure("boesfs_session", session::BYTES, &members);
                     w.constant(of)

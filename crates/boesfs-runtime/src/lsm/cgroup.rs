@@ -1,18 +1,24 @@
-//! The cgroup of a sandbox: made below the agent's own, so that its limits hold, and removed with it.
+//! The cgroup whose tasks are judged: one that is made for a sandbox, below the agent's own, so that its limits hold, and removed with
+//! it; or one that is there, with all below it.
 //!
-//! It is reached through a mount of the cgroup2 hierarchy of the agent's own, attached nowhere: where and whether the host has
+//! The first is reached through a mount of the cgroup2 hierarchy of the agent's own, attached nowhere: where and whether the host has
 //! mounted it does not matter, nor who manages it. Its directory is locked (flock(2)) as long as somebody has use for it: one that
 //! nobody has locked was left behind.
 
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RawDir, flock, fstat, mkdirat, openat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, flock, fstat, fstatfs, mkdirat, openat, statat,
+    unlinkat,
+};
 use rustix::io::{Errno, pread, write};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsmount, fsopen};
+use rustix::process::Pid;
 
 use super::{LsmError, system};
 
@@ -22,27 +28,46 @@ const PREFIX: &str = "boesfs-";
 /// How many names are tried: a process of another pid namespace may have the same number.
 const TRIES: u32 = 100;
 
+/// The number of the root of the hierarchy.
+const ROOT: u64 = 1;
+
+/// `CGROUP2_SUPER_MAGIC` of `linux/magic.h`.
+const CGROUP2: rustix::fs::FsWord = 0x6367_7270;
+
+/// The most cgroups below each other that are looked into.
+const LEVELS: u32 = 64;
+
 /// How long is waited for a change before looking again.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
-/// A cgroup, which the [`Keeper`](super::Keeper) removes.
+/// A cgroup.
 #[derive(Debug)]
 pub struct Cgroup {
+    directory: OwnedFd,
+    /// What is written when a task enters or leaves for good.
+    events: OwnedFd,
+    scope: Scope,
+    made: Option<Made>,
+}
+
+/// Which tasks programs judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// The id of their cgroup; 0 is nobody's.
+    pub(super) id: u64,
+    /// How many cgroups are above it, where tasks of those below it are judged as well; else 0.
+    pub(super) level: u32,
+}
+
+/// What there is of a cgroup that was made, which the [`Keeper`](super::Keeper) removes.
+#[derive(Debug)]
+struct Made {
     /// Without it, the mount that the others are of is gone.
     hierarchy: OwnedFd,
     parent: OwnedFd,
     name: String,
-    opened: Opened,
-}
-
-/// Files of a cgroup.
-#[derive(Debug)]
-struct Opened {
-    directory: OwnedFd,
-    id: u64,
     procs: OwnedFd,
     kill: OwnedFd,
-    events: OwnedFd,
 }
 
 impl Cgroup {
@@ -50,7 +75,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// The kernel has no cgroup2 hierarchy, or this process may not make a cgroup.
-    pub(super) fn new() -> Result<Cgroup, LsmError> {
+    pub fn new() -> Result<Cgroup, LsmError> {
         let root = hierarchy().map_err(system("mount the cgroup2 hierarchy"))?;
         let own = fs::read_to_string("/proc/self/cgroup").map_err(system("read /proc/self/cgroup"))?;
         let own = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
@@ -68,8 +93,8 @@ impl Cgroup {
                 Err(Errno::EXIST) => continue,
                 made => made.map_err(io::Error::from).map_err(system("make a cgroup"))?,
             }
-            match Opened::of(&parent, &name) {
-                Ok(Some(opened)) => return Ok(Cgroup { hierarchy: root, parent, name, opened }),
+            match lock(&parent, &name) {
+                Ok(Some(directory)) => return Cgroup::made(root, parent, name, directory),
                 // Taken for one left behind, before it was locked.
                 Ok(None) => {}
                 Err(error) => {
@@ -81,42 +106,117 @@ impl Cgroup {
         Err(system("make a cgroup")(io::ErrorKind::AlreadyExists.into()))
     }
 
-    /// Its id, as the kernel compares it.
-    #[must_use]
-    pub fn id(&self) -> u64 {
-        self.opened.id
+    fn made(hierarchy: OwnedFd, parent: OwnedFd, name: String, directory: OwnedFd) -> Result<Cgroup, LsmError> {
+        let open = |file: &str, flags| {
+            let opened = openat(&directory, file, flags | OFlags::CLOEXEC, Mode::empty());
+            opened.map_err(io::Error::from).map_err(system("open the cgroup"))
+        };
+        let opened = || {
+            let id = fstat(&directory).map_err(io::Error::from).map_err(system("open the cgroup"))?.st_ino;
+            let (procs, kill) = (open("cgroup.procs", OFlags::WRONLY)?, open("cgroup.kill", OFlags::WRONLY)?);
+            Ok((Scope { id, level: 0 }, procs, kill, open("cgroup.events", OFlags::RDONLY)?))
+        };
+        match opened() {
+            Ok((scope, procs, kill, events)) => {
+                let made = Some(Made { hierarchy, parent, name, procs, kill });
+                Ok(Cgroup { directory, events, scope, made })
+            }
+            Err(error) => {
+                let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR);
+                Err(error)
+            }
+        }
     }
 
-    /// Its file `cgroup.procs`.
+    /// The one at `path`, a directory of a mounted cgroup2 hierarchy, with all below it.
     ///
     /// # Errors
-    /// There are too many descriptors.
+    /// It is none, or the root of its hierarchy, or this process does not see the whole hierarchy.
+    pub fn existing(path: &Path) -> Result<Cgroup, LsmError> {
+        let open = |from: BorrowedFd<'_>, name: &Path, flags| {
+            openat(from, name, flags, Mode::empty()).map_err(io::Error::from).map_err(system("open the cgroup"))
+        };
+        let directory = open(CWD, path, DIRECTORY)?;
+        let kind = fstatfs(&directory).map_err(io::Error::from).map_err(system("look at the cgroup"))?.f_type;
+        if kind != CGROUP2 {
+            return Err(system("take it for a cgroup")(io::Error::other("it is not of a cgroup2 hierarchy")));
+        }
+        let events = open(directory.as_fd(), Path::new("cgroup.events"), OFlags::RDONLY | OFlags::CLOEXEC)
+            .map_err(|_| system("police the cgroup")(io::Error::other("the root of the hierarchy is everybody's")))?;
+        let number = |fd: &OwnedFd| {
+            Ok::<u64, LsmError>(fstat(fd).map_err(io::Error::from).map_err(system("look at the cgroup"))?.st_ino)
+        };
+        let id = number(&directory)?;
+        let (mut at, mut inode, mut level) = (open(directory.as_fd(), Path::new("."), DIRECTORY)?, id, 0);
+        while inode != ROOT {
+            at = open(at.as_fd(), Path::new(".."), DIRECTORY)?;
+            let above = number(&at)?;
+            let is_cgroup = fstatfs(&at).is_ok_and(|fs| fs.f_type == CGROUP2);
+            if !is_cgroup || above == inode {
+                let error =
+                    io::Error::other("the hierarchy's root is not to be seen: run it outside of a cgroup namespace");
+                return Err(system("tell how deep the cgroup is")(error));
+            }
+            (inode, level) = (above, level + 1);
+        }
+        Ok(Cgroup { directory, events, scope: Scope { id, level }, made: None })
+    }
+
+    /// Whose tasks are judged.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// Its file `cgroup.procs`, where it was made.
+    ///
+    /// # Errors
+    /// There are too many descriptors, or it was not made.
     pub fn procs(&self) -> io::Result<OwnedFd> {
-        self.opened.procs.try_clone()
+        self.made.as_ref().ok_or(io::ErrorKind::Unsupported)?.procs.try_clone()
+    }
+
+    /// The processes in it and below it.
+    pub(super) fn processes(&self) -> io::Result<Vec<Pid>> {
+        let mut found = Vec::new();
+        processes(&self.directory, LEVELS, &mut found)?;
+        Ok(found)
+    }
+
+    /// What is readable where a task has entered or left for good.
+    pub(super) fn events(&self) -> &OwnedFd {
+        &self.events
+    }
+
+    /// Whether it was there before.
+    pub(super) fn is_found(&self) -> bool {
+        self.made.is_none()
     }
 
     /// What [`Cgroup::end`] and [`Cgroup::remove`] use.
-    pub(super) fn descriptors(&self) -> [BorrowedFd<'_>; 5] {
-        let Opened { directory, kill, events, .. } = &self.opened;
-        [&self.hierarchy, &self.parent, directory, kill, events].map(AsFd::as_fd)
+    pub(super) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let made = self.made.iter().flat_map(|made| [&made.hierarchy, &made.parent, &made.kill]);
+        made.chain([&self.directory, &self.events]).map(AsFd::as_fd).collect()
     }
 
-    /// Kills every task in it, and waits until none is left.
+    /// Waits until no task is left in it; kills them all, where it was made.
     pub(super) fn end(&self) {
         while self.is_populated() {
-            // Where this fails, what it holds must end by itself: then it is waited for.
-            let _ = write(&self.opened.kill, b"1");
-            let mut fds = [PollFd::new(&self.opened.events, PollFlags::PRI)];
+            if let Some(made) = &self.made {
+                // Where this fails, what it holds must end by itself: then it is waited for.
+                let _ = write(&made.kill, b"1");
+            }
+            let mut fds = [PollFd::new(&self.events, PollFlags::PRI)];
             if self.is_populated() {
                 let _ = poll(&mut fds, Some(&PATIENCE));
             }
         }
     }
 
-    /// Whether a task is in it, as far as can be told.
-    fn is_populated(&self) -> bool {
+    /// Whether a task is in it or below it, as far as can be told.
+    pub(super) fn is_populated(&self) -> bool {
         let mut text = [0; 256];
-        match pread(&self.opened.events, &mut text, 0) {
+        match pread(&self.events, &mut text, 0) {
             Ok(length) => !text[..length].split(|byte| *byte == b'\n').any(|line| line == b"populated 0"),
             // It has been removed.
             Err(Errno::NODEV) => false,
@@ -124,11 +224,12 @@ impl Cgroup {
         }
     }
 
-    /// Removes it. All its tasks must be gone.
+    /// Removes it, if it was made. All its tasks must be gone.
     pub(super) fn remove(&self) {
+        let Some(made) = &self.made else { return };
         // A task that is being reaped may still be in it for a moment.
         for _ in 0..100 {
-            match unlinkat(&self.parent, &self.name, AtFlags::REMOVEDIR) {
+            match unlinkat(&made.parent, &made.name, AtFlags::REMOVEDIR) {
                 Err(Errno::BUSY) => std::thread::sleep(Duration::from_millis(10)),
                 _ => return,
             }
@@ -138,28 +239,52 @@ impl Cgroup {
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
-impl Opened {
-    /// Locks and opens the cgroup `name`; none, if somebody is removing it.
-    fn of(parent: &OwnedFd, name: &str) -> rustix::io::Result<Option<Opened>> {
-        let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
-            Err(Errno::NOENT) => return Ok(None),
-            opened => opened?,
-        };
-        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => return Ok(None),
-            locked => locked?,
-        }
-        // The number of a cgroup's directory is its id, on machines of 64 bits.
-        let id = fstat(&directory)?.st_ino;
-        if !statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| named.st_ino == id) {
-            return Ok(None);
-        }
-        let open = |file: &str, flags| openat(&directory, file, flags | OFlags::CLOEXEC, Mode::empty());
-        let procs = open("cgroup.procs", OFlags::WRONLY)?;
-        let kill = open("cgroup.kill", OFlags::WRONLY)?;
-        let events = open("cgroup.events", OFlags::RDONLY)?;
-        Ok(Some(Opened { directory, id, procs, kill, events }))
+/// Opens and locks the cgroup `name`; none, if somebody is removing it.
+fn lock(parent: &OwnedFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
+    let directory = match openat(parent, name, DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        opened => opened?,
+    };
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        locked => locked?,
     }
+    // The number of a cgroup's directory is its id, on machines of 64 bits.
+    let id = fstat(&directory)?.st_ino;
+    let is_there = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|named| named.st_ino == id);
+    Ok(is_there.then_some(directory))
+}
+
+/// Adds the processes of a cgroup, and of those below it.
+fn processes(directory: &OwnedFd, levels: u32, found: &mut Vec<Pid>) -> io::Result<()> {
+    let procs = openat(directory, "cgroup.procs", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let text = io::read_to_string(fs::File::from(procs));
+    // A threaded cgroup does not tell them: the one above it does.
+    found.extend(text.unwrap_or_default().lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)));
+    for name in names(directory)? {
+        if levels > 0
+            && let Ok(below) = openat(directory, &name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())
+        {
+            processes(&below, levels - 1, found)?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of the directories in a directory.
+fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    let directory = openat(directory, ".", DIRECTORY, Mode::empty())?;
+    let mut room = Vec::with_capacity(8192);
+    let mut entries = RawDir::new(directory, room.spare_capacity_mut());
+    let mut names = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type() == FileType::Directory && name != "." && name != ".." {
+            names.push(name);
+        }
+    }
+    Ok(names)
 }
 
 /// A mount of the cgroup2 hierarchy, attached nowhere.
@@ -171,17 +296,11 @@ fn hierarchy() -> io::Result<OwnedFd> {
 
 /// Removes the cgroups that nobody has use for: whoever had was killed. One that has tasks stays.
 fn remove_left_behind(parent: &OwnedFd) {
-    let Ok(directory) = openat(parent, ".", DIRECTORY, Mode::empty()) else { return };
-    let mut room = Vec::with_capacity(8192);
-    let mut entries = RawDir::new(directory, room.spare_capacity_mut());
-    let mut names = Vec::new();
-    while let Some(Ok(entry)) = entries.next() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit())) {
-            names.push(name);
+    for name in names(parent).unwrap_or_default() {
+        let number = name.strip_prefix(PREFIX);
+        if !number.is_some_and(|rest| rest.starts_with(|digit: char| digit.is_ascii_digit())) {
+            continue;
         }
-    }
-    for name in names {
         let Ok(directory) = openat(parent, &name, DIRECTORY, Mode::empty()) else { continue };
         if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok() {
             let _ = unlinkat(parent, &name, AtFlags::REMOVEDIR);

@@ -8,6 +8,9 @@
 //! kill the cgroup ──► wait until no task is left in it ──► remove it ──► close the links ──► end
 //! ```
 //!
+//! A cgroup that was there before is not killed: the programs stay until its tasks have ended by themselves, unless the agent has said that
+//! it is done.
+//!
 //! An agent that ends by itself waits for it up to where the cgroup is gone: detaching a program takes the kernel a while, and these judge nobody.
 //!
 //! It is forked before the agent has a second thread, is in no cgroup or pid namespace of the sandbox, has a session of its own, and takes no
@@ -36,6 +39,10 @@ use crate::sandbox::sys::{self, Fork, Lineage, SignalSet};
 /// More links than a policy has programs.
 const LINKS_MAX: usize = 64;
 
+/// What the agent sends: links follow, or: nothing is to be judged any more.
+const HOLD: u8 = b'h';
+const DONE: u8 = b'd';
+
 /// The process, as the agent sees it. Dropping it ends the sandbox, and waits until its cgroup is gone.
 #[derive(Debug)]
 pub struct Keeper {
@@ -46,14 +53,13 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Makes the cgroup of a sandbox, and starts its keeper.
+    /// Starts the keeper of a cgroup.
     ///
     /// The calling process must have one thread.
     ///
     /// # Errors
-    /// The kernel has no cgroup2 hierarchy, or refuses.
-    pub fn start() -> Result<Keeper, LsmError> {
-        let cgroup = Cgroup::new()?;
+    /// The kernel refuses.
+    pub fn start(cgroup: Cgroup) -> Result<Keeper, LsmError> {
         match fork(&cgroup) {
             Ok((channel, process)) => Ok(Keeper { cgroup, channel: Some(channel), process }),
             Err(error) => {
@@ -85,7 +91,7 @@ impl Keeper {
         if !links.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&links)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        sendmsg(channel, &[IoSlice::new(b"h")], &mut control, SendFlags::NOSIGNAL)?;
+        sendmsg(channel, &[IoSlice::new(&[HOLD])], &mut control, SendFlags::NOSIGNAL)?;
         let mut count = [0];
         let heard = loop {
             match rustix::io::read(channel, &mut count) {
@@ -103,6 +109,9 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
+            if self.cgroup.is_found() {
+                let _ = rustix::io::write(&channel, &[DONE]);
+            }
             // Until it says that the cgroup is gone, or is gone itself.
             let _ = shutdown(&channel, Shutdown::Write);
             while let Err(Errno::INTR) = rustix::io::read(&channel, &mut [0]) {}
@@ -137,7 +146,7 @@ fn fork(cgroup: &Cgroup) -> io::Result<(OwnedFd, Pid)> {
 
 /// Leaves everything of the agent's that it does not need.
 fn withdraw(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) -> io::Result<()> {
-    let mut kept = cgroup.descriptors().to_vec();
+    let mut kept = cgroup.descriptors();
     kept.extend([agent.as_fd(), channel.as_fd()]);
     sys::close_all_but(kept)?;
     setsid()?;
@@ -156,6 +165,7 @@ fn withdraw(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) -> io::Result<(
 /// What the keeper does, to its end.
 fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
     let mut links = Vec::new();
+    let mut is_done = false;
     loop {
         let mut fds = [PollFd::new(channel, PollFlags::IN), PollFd::new(agent, PollFlags::IN)];
         match poll(&mut fds, None) {
@@ -165,7 +175,11 @@ fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
         }
         // What was sent before the agent's end is taken first.
         if !fds[0].revents().is_empty() {
-            let Ok(Some(new)) = receive(channel) else { break };
+            let Ok(Some((said, new))) = receive(channel) else { break };
+            if said == DONE {
+                is_done = true;
+                break;
+            }
             // Both are held for a moment: in between, both judge.
             let old = std::mem::replace(&mut links, new);
             drop(old);
@@ -176,14 +190,19 @@ fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
             break;
         }
     }
-    cgroup.end();
+    if is_done {
+        // Tasks that are judged no more are to find it so when the agent has ended.
+        links.clear();
+    } else {
+        cgroup.end();
+    }
     cgroup.remove();
     let _ = rustix::io::write(channel, b"e");
     drop(links);
 }
 
-/// The links that the agent sends; none once it has ended.
-fn receive(channel: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
+/// What the agent says, and the links that it sends; none once it has ended.
+fn receive(channel: &OwnedFd) -> io::Result<Option<(u8, Vec<OwnedFd>)>> {
     let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(LINKS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
@@ -197,5 +216,5 @@ fn receive(channel: &OwnedFd) -> io::Result<Option<Vec<OwnedFd>>> {
             links.extend(descriptors);
         }
     }
-    Ok(Some(links))
+    Ok(Some((byte[0], links)))
 }

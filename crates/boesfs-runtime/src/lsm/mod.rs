@@ -9,6 +9,7 @@
 mod cgroup;
 mod keeper;
 mod mounts;
+mod police;
 
 use std::io;
 use std::num::NonZero;
@@ -25,7 +26,6 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_codegen::tables::{StateId, Tables};
 use boesfs_lang::ops::{Op, Ops};
 use boesfs_lang::subjects::ClassId;
-use rustix::process::Pid;
 
 use crate::audit::Recorder;
 use crate::fuse::{Rights, Row};
@@ -34,8 +34,10 @@ use crate::kernel::program::Loaded;
 use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
 
-pub use cgroup::Cgroup;
+pub use cgroup::{Cgroup, Scope};
 pub use keeper::Keeper;
+pub use mounts::Tree;
+pub use police::{End, Interrupts};
 
 /// Why the hook cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -138,21 +140,22 @@ const COVERED: [(&str, &str); 4] = [
 ];
 
 impl Guard {
-    /// Loads and attaches the programs that `object` needs for subjects of `class` in the cgroup with the id `cgroup`; without a
+    /// Loads and attaches the programs that `object` needs for subjects of `class` in `scope`; without a
     /// class, each subject has that of its user, its groups and its executable.
     ///
     /// Threads share the work, and are gone when it is done.
     ///
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
-    pub fn load(object: &PolicyObject, class: Option<ClassId>, cgroup: u64) -> Result<Guard, LsmError> {
+    pub fn load(object: &PolicyObject, class: Option<ClassId>, scope: Scope) -> Result<Guard, LsmError> {
         // Programs load and attach where BPF is no active module too, and are never asked.
         listed()?;
         let start = Instant::now();
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let types = KernelTypes::of_this_kernel().map_err(system("read the kernel's types"))?;
         let mut content = [0; session_bytes()];
-        content[session::CGROUP..][..8].copy_from_slice(&cgroup.to_le_bytes());
+        content[session::CGROUP..][..8].copy_from_slice(&scope.id.to_le_bytes());
+        content[session::LEVEL..][..4].copy_from_slice(&scope.level.to_le_bytes());
         content[session::CLASS..][..4].copy_from_slice(&class.map_or(session::EACH, |class| class.0).to_le_bytes());
         let mapped = types.function("bpf_lsm_inode_setattr").is_some_and(|(_, arguments)| arguments > 2);
         content[session::SETATTR_MAPPED..][..4].copy_from_slice(&u32::from(mapped).to_le_bytes());
@@ -244,25 +247,31 @@ impl Guard {
         self.programs.iter().map(|(program, fd)| (program.name, insns(fd))).collect()
     }
 
-    /// Tells the programs the mounts of the sandbox whose init process is `init`, and has them judge.
+    /// Tells the programs the mounts of `tree`, and has them judge.
     ///
     /// # Errors
     /// A mount cannot be looked at, the keeper is gone, or the kernel refuses.
     pub fn arm(
         self,
         keeper: &Keeper,
-        init: Pid,
+        tree: Tree,
         tables: &Tables,
         recorder: Recorder,
         totals: &Doubts,
     ) -> Result<Armed, LsmError> {
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
-        let paths = mounts::tell(&self.loaded, &self.learn, init, tables)?;
+        let told = mounts::tell(&self.loaded, &self.learn, keeper.cgroup(), tree, tables)?;
         keeper.hold(&self.links).map_err(system("hand the programs to the sandbox's keeper"))?;
-        let reader = Reader::start(self.loaded.map(Map::Events), paths, Below::Backwards, recorder)
+        let reader = Reader::start(self.loaded.map(Map::Events), told.paths, Below::Backwards, recorder)
             .map_err(system("read events"))?;
         sys::test_run(&self.arm, &mut [0; learned::BYTES]).map_err(kernel(ARM))?;
-        Ok(Armed { links: self.links, reader: Some(reader), loaded: self.loaded, doubts: Arc::clone(&totals.0) })
+        Ok(Armed {
+            links: self.links,
+            _pins: told.pins,
+            reader: Some(reader),
+            loaded: self.loaded,
+            doubts: Arc::clone(&totals.0),
+        })
     }
 }
 
@@ -357,6 +366,8 @@ impl Doubts {
 #[derive(Debug)]
 pub struct Armed {
     links: Vec<OwnedFd>,
+    /// Each mount: while it is held, no other one can be at its address.
+    _pins: Vec<OwnedFd>,
     reader: Option<Reader>,
     loaded: Loaded,
     doubts: Arc<Mutex<[u64; Doubt::ALL.len()]>>,

@@ -1,6 +1,7 @@
-//! The mounts of a sandbox, as the programs know them: by address, each with the state of its root.
+//! The mounts of a sandbox, or of the processes of a cgroup, as the programs know them: by address, each with the state of its root.
 //!
-//! They are fixed once the sandbox is set up: nothing in it can mount, and nothing outside reaches its namespace.
+//! Those of a sandbox are fixed once it is set up: nothing in it can mount, and nothing outside reaches its namespace. Where others come later,
+//! what is there is refused.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,6 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use boesfs_codegen::emit::layout::{Map, dir_bits, place, supers};
@@ -16,7 +18,7 @@ use boesfs_codegen::tables::{StateId, Tables};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::process::Pid;
 
-use super::{LsmError, system};
+use super::{Cgroup, LsmError, system};
 use crate::kernel::program::Loaded;
 use crate::kernel::sys;
 use crate::sandbox::tree::unoctal;
@@ -30,6 +32,9 @@ const MOVED_HERE: [&str; 18] = [
     "bcachefs", "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "jfs", "nilfs2", "ramfs",
     "squashfs", "tmpfs", "udf", "vfat", "xfs", "zfs",
 ];
+
+/// File systems of control groups.
+const CONTROL: [&str; 2] = ["cgroup", "cgroup2"];
 
 /// One line of mountinfo.
 struct Mounted {
@@ -46,18 +51,100 @@ struct Learned {
     root: u64,
 }
 
-/// Tells the programs every mount of the sandbox of `init`. Gives the path of each, by its number less 1.
-pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables) -> Result<Vec<PathBuf>, LsmError> {
-    let process = format!("/proc/{}", init.as_raw_nonzero());
-    let text = fs::read(format!("{process}/mountinfo")).map_err(system("read the sandbox's mounts"))?;
-    let root = open(format!("{process}/root"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-    let root = root.map_err(io::Error::from).map_err(system("open the sandbox's root"))?;
-    let mut paths = Vec::new();
+/// Whose mounts are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tree {
+    /// Those of the sandbox with this init process. What it makes anew is not judged.
+    Sandbox(Pid),
+    /// Those of every process in the cgroup, as they are. Its control groups are out of reach: who could write there could leave.
+    Found,
+}
+
+/// What was told.
+pub(super) struct Told {
+    /// The path of each mount, by its number less 1.
+    pub(super) paths: Vec<PathBuf>,
+    /// A descriptor of each.
+    pub(super) pins: Vec<OwnedFd>,
+}
+
+/// Tells the programs every mount of `tree`.
+pub(super) fn tell(
+    loaded: &Loaded,
+    learn: &OwnedFd,
+    cgroup: &Cgroup,
+    tree: Tree,
+    tables: &Tables,
+) -> Result<Told, LsmError> {
+    let mut told = Told { paths: Vec::new(), pins: Vec::new() };
     let mut shown: BTreeMap<u64, Vec<[u8; place::BYTES]>> = BTreeMap::new();
+    match tree {
+        Tree::Sandbox(init) => tell_of(loaded, learn, init, tree, tables, &mut told, &mut shown)?,
+        Tree::Found => {
+            for process in of_each_namespace(cgroup)? {
+                tell_of(loaded, learn, process, tree, tables, &mut told, &mut shown)?;
+            }
+        }
+    }
     let insert = |map: Map, key: u64, value: &[u8]| {
         let inserted = sys::insert(loaded.map(map), map, &key.to_le_bytes(), value);
         inserted.map_err(|source| LsmError::Kernel { program: "mounts", source })
     };
+    for (super_block, places) in shown {
+        let mut value = [0; supers::BYTES];
+        let unjudged = places.iter().all(|value| value[place::JUDGED] == 0);
+        // Where nothing is judged, it does not matter which.
+        let count = if unjudged { 1 } else { places.len() as u32 };
+        value[supers::COUNT..][..4].copy_from_slice(&count.to_le_bytes());
+        for (to, from) in value[supers::PLACES..].chunks_exact_mut(place::BYTES).zip(&places) {
+            to.copy_from_slice(from);
+        }
+        insert(Map::Supers, super_block, &value)?;
+    }
+    let handed = match tree {
+        Tree::Sandbox(_) => vec![rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
+        // These were opened by others, for others.
+        Tree::Found => Vec::new(),
+    };
+    for handed in handed {
+        // A descriptor that is closed leads nowhere.
+        if rustix::fs::fstat(handed).is_ok() {
+            let found = ask(learn, handed)?;
+            insert(Map::Handed, found.dentry, &1u64.to_le_bytes())?;
+        }
+    }
+    Ok(told)
+}
+
+/// A process of each mount namespace that processes of the cgroup are in.
+fn of_each_namespace(cgroup: &Cgroup) -> Result<Vec<Pid>, LsmError> {
+    let mut found: BTreeMap<u64, Pid> = BTreeMap::new();
+    for process in cgroup.processes().map_err(system("list the processes of the cgroup"))? {
+        // One that has ended meanwhile has none.
+        if let Ok(namespace) = fs::metadata(format!("/proc/{}/ns/mnt", process.as_raw_nonzero())) {
+            found.entry(namespace.ino()).or_insert(process);
+        }
+    }
+    if found.is_empty() {
+        return Err(system("see the tree of the cgroup")(io::Error::other("no process is in it: start one first")));
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Tells the programs every mount that `process` sees.
+fn tell_of(
+    loaded: &Loaded,
+    learn: &OwnedFd,
+    process: Pid,
+    tree: Tree,
+    tables: &Tables,
+    told: &mut Told,
+    shown: &mut BTreeMap<u64, Vec<[u8; place::BYTES]>>,
+) -> Result<(), LsmError> {
+    let process = format!("/proc/{}", process.as_raw_nonzero());
+    let text = fs::read(format!("{process}/mountinfo")).map_err(system("read the sandbox's mounts"))?;
+    let root = open(format!("{process}/root"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let root = root.map_err(io::Error::from).map_err(system("open the sandbox's root"))?;
     for mounted in text.split(|byte| *byte == b'\n').filter_map(parse) {
         let below = mounted.path.strip_prefix("/").unwrap_or(&mounted.path);
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
@@ -69,11 +156,16 @@ pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables)
             continue;
         }
         let found = ask(learn, fd.as_fd())?;
-        let judged = !MADE_ANEW.iter().any(|made| mounted.path.starts_with(made));
+        told.pins.push(fd);
+        if tree == Tree::Found && CONTROL.contains(&mounted.kind.as_str()) {
+            continue;
+        }
+        let anew = matches!(tree, Tree::Sandbox(_)) && MADE_ANEW.iter().any(|made| mounted.path.starts_with(made));
+        let judged = !anew;
         let state = state_of(tables, StateId::ROOT, &mounted.path);
         let executables = state_of(tables, StateId(tables.exe_root), &mounted.path);
-        paths.push(mounted.path);
-        let number = paths.len() as u32;
+        told.paths.push(mounted.path);
+        let number = told.paths.len() as u32;
         let kept = number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
         let mut value = [0; place::BYTES];
         value[place::ROOT..][..8].copy_from_slice(&found.root.to_le_bytes());
@@ -86,28 +178,11 @@ pub(super) fn tell(loaded: &Loaded, learn: &OwnedFd, init: Pid, tables: &Tables)
         ] {
             value[at..][..4].copy_from_slice(&word.to_le_bytes());
         }
-        insert(Map::Mounts, found.mount, &value)?;
+        sys::insert(loaded.map(Map::Mounts), Map::Mounts, &found.mount.to_le_bytes(), &value)
+            .map_err(|source| LsmError::Kernel { program: "mounts", source })?;
         shown.entry(found.super_block).or_default().push(value);
     }
-    for (super_block, places) in shown {
-        let mut value = [0; supers::BYTES];
-        let unjudged = places.iter().all(|value| value[place::JUDGED] == 0);
-        // Where nothing is judged, it does not matter which.
-        let count = if unjudged { 1 } else { places.len() as u32 };
-        value[supers::COUNT..][..4].copy_from_slice(&count.to_le_bytes());
-        for (to, from) in value[supers::PLACES..].chunks_exact_mut(place::BYTES).zip(&places) {
-            to.copy_from_slice(from);
-        }
-        insert(Map::Supers, super_block, &value)?;
-    }
-    for handed in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
-        // A descriptor that is closed leads nowhere.
-        if rustix::fs::fstat(handed).is_ok() {
-            let found = ask(learn, handed)?;
-            insert(Map::Handed, found.dentry, &1u64.to_le_bytes())?;
-        }
-    }
-    Ok(paths)
+    Ok(())
 }
 
 fn ask(learn: &OwnedFd, fd: BorrowedFd<'_>) -> Result<Learned, LsmError> {

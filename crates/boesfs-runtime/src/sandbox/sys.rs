@@ -132,13 +132,13 @@ pub(super) fn set_mount_attrs(tree: impl AsFd, attrs: MountAttrs, reach: Reach) 
 
 /// What a process does with a signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Disposition {
+pub(crate) enum Disposition {
     Default,
     Ignore,
 }
 
 /// Sets what this process does with `signal`.
-pub(super) fn set_disposition(signal: i32, disposition: Disposition) {
+pub(crate) fn set_disposition(signal: i32, disposition: Disposition) {
     let handler = match disposition {
         Disposition::Default => libc::SIG_DFL,
         Disposition::Ignore => libc::SIG_IGN,
@@ -191,7 +191,7 @@ impl SignalSet {
     }
 
     /// A descriptor from which these signals are read, once they are blocked.
-    pub(super) fn descriptor(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn descriptor(&self) -> io::Result<OwnedFd> {
         // SAFETY: the set is valid; -1 asks for a new descriptor.
         let fd = unsafe { libc::signalfd(-1, &raw const self.0, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
         if fd < 0 {
@@ -204,8 +204,8 @@ impl SignalSet {
 
 /// A signal read from a descriptor of [`SignalSet::descriptor`].
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Received {
-    pub(super) signal: i32,
+pub(crate) struct Received {
+    pub(crate) signal: i32,
     /// Whether the kernel sent it, as a terminal does, not a process.
     pub(super) by_kernel: bool,
     /// With sigqueue(3): by which process, 0 for one of a foreign pid namespace, and the value.
@@ -213,7 +213,7 @@ pub(super) struct Received {
 }
 
 /// The next signal that waits at `descriptor`, if one does.
-pub(super) fn next_signal(descriptor: &OwnedFd) -> Option<Received> {
+pub(crate) fn next_signal(descriptor: &OwnedFd) -> Option<Received> {
     let mut bytes = [0u8; size_of::<libc::signalfd_siginfo>()];
     let read = rustix::io::read(descriptor, &mut bytes).ok()?;
     if read < bytes.len() {

@@ -9,7 +9,7 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::lsm::{Armed, Doubts, Guard, Keeper};
+use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard, Keeper, Tree};
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
@@ -37,13 +37,19 @@ pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes)
         _ => None,
     };
     // Forked first: there is one thread.
-    let keeper = Keeper::start()?;
-    let guard = Guard::load(object, class, keeper.cgroup().id()).inspect_err(|error| {
+    let keeper = Keeper::start(Cgroup::new()?)?;
+    let guard = load(args, object, class, &keeper)?;
+    Ok(Prepared { class, keeper, guard })
+}
+
+/// Loads the programs for the keeper's cgroup; shows what the verifier has to say, if anything.
+pub(super) fn load(args: &ExecArgs, object: &PolicyObject, class: Option<ClassId>, keeper: &Keeper) -> Result<Guard> {
+    let guard = Guard::load(object, class, keeper.cgroup().scope()).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
     })?;
-    Ok(Prepared { class, keeper, guard })
+    Ok(guard)
 }
 
 /// Runs the command under `object`.
@@ -57,18 +63,7 @@ pub(super) fn run(
     let root = Root::Native(Access::Full);
     if args.verbose {
         tell::setup(Hook::Lsm, &object.manifest, classes, &root);
-        let programs = guard.programs();
-        for (program, instructions) in &programs {
-            eprintln!("boesfs: program {program}: {instructions} instructions verified");
-        }
-        let (all, took) = (programs.iter().map(|(_, instructions)| instructions).sum::<u32>(), guard.took());
-        eprintln!(
-            "boesfs: {} programs of {all} instructions verified: maps {} ms, load {} ms, attach {} ms",
-            programs.len(),
-            took.maps.as_millis(),
-            took.load.as_millis(),
-            took.attach.as_millis()
-        );
+        tell_programs(&guard);
     }
     let allocation = if guard.appends_only() { Allocation::Unsupported } else { Allocation::Judged };
     let plan = plan(args, &object.manifest, root, keep)?;
@@ -97,6 +92,22 @@ pub(super) fn run(
     Ok(ended?)
 }
 
+/// Tells which programs there are, and what the verifier had to do for them.
+pub(super) fn tell_programs(guard: &Guard) {
+    let programs = guard.programs();
+    for (program, instructions) in &programs {
+        eprintln!("boesfs: program {program}: {instructions} instructions verified");
+    }
+    let (all, took) = (programs.iter().map(|(_, instructions)| instructions).sum::<u32>(), guard.took());
+    eprintln!(
+        "boesfs: {} programs of {all} instructions verified: maps {} ms, load {} ms, attach {} ms",
+        programs.len(),
+        took.maps.as_millis(),
+        took.load.as_millis(),
+        took.attach.as_millis()
+    );
+}
+
 /// The hook at work.
 struct Lsm<'a> {
     args: &'a ExecArgs,
@@ -119,7 +130,13 @@ impl Layer for Lsm<'_> {
 
     fn guard(&mut self, members: Members) -> io::Result<()> {
         let guard = self.guard.take().ok_or(io::ErrorKind::AlreadyExists)?;
-        let armed = guard.arm(self.keeper, members.init, &self.object.tables, self.recorder.clone(), &self.doubts);
+        let armed = guard.arm(
+            self.keeper,
+            Tree::Sandbox(members.init),
+            &self.object.tables,
+            self.recorder.clone(),
+            &self.doubts,
+        );
         self.armed = Some((armed.map_err(io::Error::other)?, members));
         Ok(())
     }
@@ -138,9 +155,9 @@ impl Layer for Lsm<'_> {
             // What tasks execute was told in the words of the old policy.
             return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
         }
-        let guard = Guard::load(&new.object, class, self.keeper.cgroup().id()).map_err(|error| error.to_string())?;
+        let guard = Guard::load(&new.object, class, self.keeper.cgroup().scope()).map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);
-        let armed = guard.arm(self.keeper, members.init, &new.object.tables, recorder, &self.doubts);
+        let armed = guard.arm(self.keeper, Tree::Sandbox(members.init), &new.object.tables, recorder, &self.doubts);
         self.armed = Some((armed.map_err(|error| error.to_string())?, members));
         (self.object, self.class) = (new.object, class);
         Ok(format!("policy {} is in force, as it is written now", self.object.manifest.name))

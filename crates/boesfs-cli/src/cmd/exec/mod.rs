@@ -5,6 +5,7 @@ mod choose;
 mod fuse;
 mod kmod;
 mod lsm;
+mod police;
 mod renew;
 mod tell;
 
@@ -47,6 +48,8 @@ executed, 125 if the sandbox could not be set up (then nothing ran).
 Examples:
   boesfs exec agent.bfs -- claude                    a coding agent, kept to its repository
   boesfs exec --role reader web.bfs -- ls /srv       as the role `reader`, whoever runs it
+  boesfs exec --cgroup /sys/fs/cgroup/system.slice/docker-ID.scope web.bfs
+                                                     a container that runs already
   boesfs exec --audit log.jsonl faas.bfs -- python3 handler.py
   boesfs exec -v --clean-env build.o -- make         an object made by `boesfsc compile`")]
 pub struct ExecArgs {
@@ -106,11 +109,16 @@ pub struct ExecArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = capability)]
     cap: Vec<CapabilitySet>,
 
+    /// Judge the tasks of this cgroup, and of those below it, in place of a command's: a directory of a mounted cgroup2 hierarchy. They
+    /// are judged as they are, with the mounts that they see, and not put into a sandbox; ends when interrupted, or with the last of them
+    #[arg(long, value_name = "PATH", conflicts_with = "command")]
+    cgroup: Option<PathBuf>,
+
     /// The policy: source (.bfs) or object (.o)
     policy: PathBuf,
 
     /// The command and its arguments
-    #[arg(last = true, required = true, num_args = 1.., action = ArgAction::Append, value_name = "CMD")]
+    #[arg(last = true, required_unless_present = "cgroup", num_args = 1.., action = ArgAction::Append, value_name = "CMD")]
     command: Vec<OsString>,
 }
 
@@ -161,6 +169,11 @@ fn show(error: &anyhow::Error) -> ExitCode {
 
 fn try_exec(args: &ExecArgs) -> Result<Ended> {
     let object = read(args)?;
+    if let Some(path) = &args.cgroup {
+        // Nobody knows whose tasks come and go there.
+        let any = CapabilitySet::SETUID | CapabilitySet::SETGID;
+        return police::run(args, &object, &classes(args, &object.manifest, any)?, path);
+    }
     let hooks = choose::hooks(args, &object.manifest)?;
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
     let classes = classes(args, &object.manifest, keep)?;

@@ -190,6 +190,8 @@ pub mod session {
     pub const SETATTR_MAPPED: usize = 12;
     /// `u32`: where `d_alias` is in a dentry, which kernels declare in different ways.
     pub const ALIAS: usize = 16;
+    /// `u32`: how many cgroups are above that one, where the tasks of cgroups below it are judged too. 0: they are not.
+    pub const LEVEL: usize = 20;
     /// Bytes of it.
     pub const BYTES: usize = 64;
 }

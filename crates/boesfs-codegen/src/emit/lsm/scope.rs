@@ -27,7 +27,16 @@ pub(super) fn begin(a: &mut Assembler, name: &str) -> Label {
 
 /// Goes to `outside` if the task is not judged.
 pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
+    // The verifier knows what is in the session, and leaves out what it does not need.
+    let (below, which) = (a.label(), a.label());
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R1, R::R1, session::LEVEL as i16);
+    a.branch(Test::Ne, R::R1, 0, below);
     a.helper(Helper::GetCurrentCgroupId);
+    a.jump(which);
+    a.bind(below);
+    a.helper(Helper::GetCurrentAncestorCgroupId);
+    a.bind(which);
     a.place(R::R1, Place::Data(Data::Session));
     a.load(Size::B8, R::R1, R::R1, session::CGROUP as i16);
     a.branch(Test::Ne, R::R0, R::R1, outside);
