@@ -5,11 +5,16 @@
  * super.c   mounting: the lower tree, the policy, the options
  * ops.c     struct_ops: how BPF programs become a policy, and how mounts are bound to it
  * state.c   where an object stands in the policy's automaton, and what is remembered of that
+ * subject.c who asks: the class of a task
  * judge.c   asking, and what follows: an error number, a record, a kill
  * inode.c   inodes and their attributes, permissions
  * dir.c     lookup, revalidation, listings
  * namei.c   making, removing and moving names
- * file.c    open files: data, locks, ioctl
+ * open.c    opening files, and what of them has been granted
+ * file.c    their data
+ * range.c   mappings, space, copies
+ * lock.c    locks
+ * ioctl.c   ioctl(2), and inode flags
  * xattr.c   extended attributes and ACLs
  *
  * Objects below are touched with the mounter's credentials; what the caller
@@ -125,6 +130,11 @@ struct boesfs_file {
 	 * operations that need no other question while it is in force.
 	 */
 	u64 granted;
+	/* Guards what is known of it as an executable: its state, in which policy, and before which moves. */
+	spinlock_t exe_lock;
+	u32 exe_generation;
+	u32 exe_state;
+	unsigned int exe_moves;
 };
 
 static inline u64 boesfs_grant(u32 generation, u32 ops)
@@ -197,11 +207,27 @@ u32 boesfs_step(struct boesfs_ops *ops, u32 state, const struct qstr *name);
 u32 boesfs_root_state(struct boesfs_ops *ops, struct boesfs_sb *sbi);
 int boesfs_resolve(struct boesfs_ops *ops, struct dentry *dentry, u32 *state);
 int boesfs_resync(struct dentry *dentry);
+int boesfs_path_state(struct boesfs_ops *ops, u32 root, struct dentry *dentry, u32 *state,
+		      unsigned int *moves);
 bool boesfs_known(struct inode *inode, u32 generation, u32 *state);
 u64 boesfs_row(struct boesfs_ops *ops, struct inode *inode, u32 state, u32 class);
 void boesfs_set_state(struct inode *inode, u32 generation, u32 state);
 void boesfs_forget_state(struct inode *inode);
 bool boesfs_has_one_name(struct inode *inode);
+
+/* subject.c */
+u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops);
+bool boesfs_is_somebody(struct boesfs_sb *sbi);
+
+/* System calls of which one question of the kernel's does not tell the other. */
+enum boesfs_call {
+	BOESFS_CALL_OTHER,
+	BOESFS_CALL_GETXATTR,
+	BOESFS_CALL_INOTIFY,
+	BOESFS_CALL_FANOTIFY,
+};
+
+enum boesfs_call boesfs_call(void);
 
 /* judge.c */
 int boesfs_judge(struct dentry *dentry, u32 op, const struct boesfs_args *args);
@@ -209,8 +235,6 @@ int boesfs_foresee(struct dentry *dentry, u32 op, const struct boesfs_args *args
 int boesfs_conditional(struct dentry *dentry, u32 op);
 int boesfs_find(struct dentry *dentry, struct inode *inode, bool record);
 int boesfs_move(struct dentry *from, struct dentry *to);
-u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops);
-bool boesfs_is_somebody(struct boesfs_sb *sbi);
 
 /* Whether everybody here may do @op to an existing object, whatever the arguments, unrecorded. */
 static __always_inline bool boesfs_plainly(struct inode *inode, u32 op)
@@ -261,22 +285,31 @@ void boesfs_confirm(struct inode *inode, u32 generation, u32 state);
 /* namei.c */
 extern const struct inode_operations boesfs_dir_inode_operations;
 
-/* file.c */
+/* open.c */
 int boesfs_file_init(void);
 void boesfs_file_exit(void);
-extern const struct file_operations boesfs_file_operations;
 int boesfs_judge_open(struct dentry *dentry, struct file *file, const kuid_t *owner);
 int boesfs_open_made(struct inode *inode, struct file *file);
 struct boesfs_file *boesfs_file_alloc(struct file *lower, u64 granted);
 void boesfs_file_free(struct boesfs_file *bf);
 u32 boesfs_user_flags(const struct file *file);
 int boesfs_release(struct inode *inode, struct file *file);
-long boesfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* file.c */
+extern const struct file_operations boesfs_file_operations;
+int boesfs_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+
+/* lock.c */
 int boesfs_lock(struct file *file, int cmd, struct file_lock *fl);
 int boesfs_flock(struct file *file, int cmd, struct file_lock *fl);
 int boesfs_setlease(struct file *file, int arg, struct file_lease **lease, void **priv);
 int boesfs_flush(struct file *file, fl_owner_t id);
-int boesfs_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+void boesfs_release_locks(struct file *file, struct file *lower);
+
+/* ioctl.c */
+long boesfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+int boesfs_fileattr_get(struct dentry *dentry, struct boesfs_fileattr *fa);
+int boesfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct boesfs_fileattr *fa);
 
 /* xattr.c */
 extern const struct xattr_handler * const boesfs_xattr_handlers[];
@@ -284,7 +317,5 @@ ssize_t boesfs_listxattr(struct dentry *dentry, char *list, size_t size);
 struct posix_acl *boesfs_get_inode_acl(struct inode *inode, int type, bool rcu);
 struct posix_acl *boesfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry, int type);
 int boesfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_acl *acl, int type);
-int boesfs_fileattr_get(struct dentry *dentry, struct boesfs_fileattr *fa);
-int boesfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct boesfs_fileattr *fa);
 
 #endif

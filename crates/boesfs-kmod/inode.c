@@ -161,18 +161,26 @@ static int boesfs_open_special(struct inode *inode, int mask)
 }
 
 /*
- * Watching follows stat, and this is all that the kernel asks for it. It asks
- * the same before it reads a user attribute: so a refusal has no consequences.
+ * The right to read alone is what the kernel asks for where something is
+ * watched, and before it reads a user attribute, which is asked on its own.
+ * Where it is not plain which, the task must have the right to watch.
  */
 static int boesfs_watch(struct inode *inode)
 {
-	struct dentry *dentry = d_find_any_alias(inode);
+	enum boesfs_call call = boesfs_call();
 	struct boesfs_args args = {};
+	struct dentry *dentry;
 	int err;
 
+	if (call == BOESFS_CALL_GETXATTR)
+		return 0;
+	dentry = d_find_any_alias(inode);
 	if (!dentry)
 		return -ESTALE;
-	err = boesfs_foresee(dentry, BOESFS_OP_STAT, &args);
+	if (call == BOESFS_CALL_OTHER)
+		err = boesfs_foresee(dentry, BOESFS_OP_WATCH, &args);
+	else
+		err = boesfs_may(dentry, BOESFS_OP_WATCH);
 	dput(dentry);
 	return err;
 }

@@ -3,48 +3,11 @@
  * Asking the policy, and what follows from the answer.
  */
 #include <linux/cred.h>
-#include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
 
 #include "boesfs.h"
-
-/* The class of the task that asks; BOESFS_CLASS_NOBODY is refused everything. */
-u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops)
-{
-	const struct cred *cred = current_cred();
-	struct boesfs_who who = {};
-	int i;
-
-	if (sbi->fixed_class)
-		return sbi->class;
-	if (!ops->subject || cred->group_info->ngroups > BOESFS_WHO_GROUPS)
-		return BOESFS_CLASS_NOBODY;
-	who.uid = from_kuid(&init_user_ns, cred->fsuid);
-	who.gid = from_kgid(&init_user_ns, cred->fsgid);
-	who.count = cred->group_info->ngroups;
-	for (i = 0; i < cred->group_info->ngroups; i++)
-		who.groups[i] = from_kgid(&init_user_ns, cred->group_info->gid[i]);
-	return ops->subject(&who);
-}
-
-/* Whether the task has a class at all. Where there is a fixed one it has that. */
-bool boesfs_is_somebody(struct boesfs_sb *sbi)
-{
-	struct boesfs_ops *ops;
-	bool ret = false;
-	int idx;
-
-	if (sbi->fixed_class)
-		return true;
-	idx = srcu_read_lock(&boesfs_srcu);
-	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
-	if (ops)
-		ret = boesfs_class(sbi, ops) < ops->classes;
-	srcu_read_unlock(&boesfs_srcu, idx);
-	return ret;
-}
 
 static void boesfs_fill(struct boesfs_request *request, struct dentry *dentry,
 			const struct boesfs_args *args)

@@ -105,31 +105,46 @@ static bool boesfs_is_nameless(struct dentry *dentry, const char *path)
 	return strstr(path, "//") || (!IS_ROOT(dentry) && path[strlen(path) - 1] == '/');
 }
 
-/* The state of a path, and it is kept where the inode is known by that path alone. */
-static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u32 *state)
+/*
+ * The state of the path of @dentry, from @root on, and what the sequence
+ * number of all moves was then. May sleep.
+ */
+int boesfs_path_state(struct boesfs_ops *ops, u32 root, struct dentry *dentry, u32 *state,
+		      unsigned int *moves)
 {
-	struct inode *inode = d_inode(dentry);
 	char *buffer = kmalloc(PATH_MAX, GFP_KERNEL);
-	unsigned int moves;
+	int err = 0;
 	char *path;
 
 	if (!buffer)
 		return -ENOMEM;
 	for (;;) {
-		moves = read_seqbegin(&rename_lock);
+		*moves = read_seqbegin(&rename_lock);
 		path = dentry_path_raw(dentry, buffer, PATH_MAX);
 		if (IS_ERR(path) || likely(!boesfs_is_nameless(dentry, path)))
 			break;
 		schedule_timeout_uninterruptible(1);
 	}
 	if (IS_ERR(path)) {
-		kfree(buffer);
 		/* Deeper than can be looked at. */
-		return -EACCES;
+		err = -EACCES;
+	} else {
+		*state = boesfs_walk(ops, root, boesfs_sb(dentry->d_sb)->at);
+		*state = boesfs_walk(ops, *state, path);
 	}
-	*state = boesfs_walk(ops, boesfs_root_state(ops, boesfs_sb(dentry->d_sb)), path);
 	kfree(buffer);
-	if (boesfs_has_one_name(inode)) {
+	return err;
+}
+
+/* The state of a path, and it is kept where the inode is known by that path alone. */
+static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u32 *state)
+{
+	struct inode *inode = d_inode(dentry);
+	unsigned int moves;
+	int err;
+
+	err = boesfs_path_state(ops, BOESFS_STATE_ROOT, dentry, state, &moves);
+	if (!err && boesfs_has_one_name(inode)) {
 		struct boesfs_inode *bi = boesfs_i(inode);
 
 		write_seqlock(&bi->seq);
@@ -137,7 +152,7 @@ static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u3
 			boesfs_set_state_locked(bi, ops->generation, *state);
 		write_sequnlock(&bi->seq);
 	}
-	return 0;
+	return err;
 }
 
 /*

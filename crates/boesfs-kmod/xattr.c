@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Extended attributes, ACLs and inode flags: judged, then those of the object below.
+ * Extended attributes and ACLs: judged, then those of the object below.
  */
 #include <linux/fs.h>
 #include <linux/posix_acl.h>
@@ -202,52 +202,4 @@ int boesfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_
 	mnt_drop_write(sbi->mnt);
 	boesfs_copy_attr(inode);
 	return err;
-}
-
-static int boesfs_judge_fileattr(struct dentry *dentry, struct boesfs_fileattr *fa, bool set)
-{
-	struct boesfs_args args = {};
-
-	if (set)
-		args.flags = fa->fsx_valid ? FS_IOC_FSSETXATTR : FS_IOC_SETFLAGS;
-	else
-		args.flags = fa->fsx_valid ? FS_IOC_FSGETXATTR : FS_IOC_GETFLAGS;
-	if (boesfs_plainly(d_inode(dentry), BOESFS_OP_IOCTL))
-		return 0;
-	return boesfs_judge(dentry, BOESFS_OP_IOCTL, &args);
-}
-
-int boesfs_fileattr_get(struct dentry *dentry, struct boesfs_fileattr *fa)
-{
-	const struct cred *old;
-	int err;
-
-	err = boesfs_judge_fileattr(dentry, fa, false);
-	if (err)
-		return err;
-	old = boesfs_override(dentry->d_sb);
-	err = vfs_fileattr_get(boesfs_lower(dentry), fa);
-	revert_creds(old);
-	return err == -ENOIOCTLCMD ? -ENOTTY : err;
-}
-
-/* The usual permissions have been checked by now, with the caller's credentials. */
-int boesfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct boesfs_fileattr *fa)
-{
-	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
-	const struct cred *old;
-	int err;
-
-	err = boesfs_judge_fileattr(dentry, fa, true);
-	if (err)
-		return err;
-	err = mnt_want_write(sbi->mnt);
-	if (err)
-		return err;
-	old = boesfs_override(dentry->d_sb);
-	err = vfs_fileattr_set(mnt_idmap(sbi->mnt), boesfs_lower(dentry), fa);
-	revert_creds(old);
-	mnt_drop_write(sbi->mnt);
-	boesfs_copy_attr(d_inode(dentry));
-	return err == -ENOIOCTLCMD ? -ENOTTY : err;
 }

@@ -26,6 +26,10 @@ pub(crate) fn binary() -> PathBuf {
 
 /// The path in the stream of a file that no name leads to.
 const UNNAMED: &str = "/(unnamed)";
+/// How the path of a record ends that the kernel had no room for: which site it is of cannot be seen.
+pub(crate) const CUT: &str = "/...";
+/// Paths that are longer may have such records.
+pub(crate) const LONGEST: usize = 4096;
 
 /// A line of the audit stream.
 #[derive(Clone, Debug, Deserialize)]
@@ -62,8 +66,7 @@ pub(crate) struct Batch {
 }
 
 /// What a hook says where it does not start, although nothing of the policy is lost: documented limits.
-const REFUSALS: [(Hook, &str); 1] =
-    [(Hook::Kmod, "the kmod hook does not know which executable asks, and the policy has roles for some")];
+const REFUSALS: [(Hook, &str); 0] = [];
 
 /// Runs attempts of one session, each at a site of its own.
 ///
@@ -110,7 +113,13 @@ pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]
     sandbox.args(["--audit", "/proc/self/fd/2"]).arg(&object).arg("--").arg(&program).current_dir("/");
     let refusals: Vec<&'static str> = REFUSALS.iter().filter(|(of, _)| *of == hook).map(|(_, why)| *why).collect();
     let (guarded, stream) = actor::run(sandbox, &lines(&guarded_sites), attempts.len(), &refusals)?;
-    let (audit, strays) = read(&stream, &ground, attempts.len());
+    let long: Vec<usize> = (0..attempts.len())
+        .filter(|i| {
+            let path = guarded_sites[*i].iter().chain(&case.requests[attempts[*i].request].path);
+            path.map(|name| name.len() + 1).sum::<usize>() > LONGEST
+        })
+        .collect();
+    let (audit, strays) = read(&stream, &ground, attempts.len(), &long);
     Ok(Batch { policy, packed, sites: guarded_sites, native, guarded, audit, strays })
 }
 
@@ -127,7 +136,9 @@ pub(crate) fn exec(hook: Hook, session: &Session) -> Command {
 }
 
 /// The stream, by attempt, and the refusals that belong to none.
-fn read(stream: &str, ground: &Ground, count: usize) -> (Vec<Vec<Line>>, Vec<String>) {
+///
+/// What may be of each of the attempts `long`, since its path is cut, is given to all of them.
+fn read(stream: &str, ground: &Ground, count: usize, long: &[usize]) -> (Vec<Vec<Line>>, Vec<String>) {
     let (mut lines, mut strays) = (vec![Vec::new(); count], Vec::new());
     let prefix = format!("{}/", ground.path().join("s").display());
     for text in stream.lines() {
@@ -136,6 +147,9 @@ fn read(stream: &str, ground: &Ground, count: usize) -> (Vec<Vec<Line>>, Vec<Str
         let site = line.path.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
         match site {
             Some(site) => lines[site].push(line),
+            None if !long.is_empty() && line.path.ends_with(CUT) => {
+                long.iter().for_each(|attempt| lines[*attempt].push(line.clone()));
+            }
             // A file without a name is of some attempt's, and nothing says which.
             None if line.effect == "allow" || line.path == UNNAMED => {}
             None => strays.push(text.to_owned()),

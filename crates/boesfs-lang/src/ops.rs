@@ -101,10 +101,6 @@ impl OpInfo {
         OpInfo { fuse, ..self }
     }
 
-    const fn kmod(self, kmod: Mediation) -> OpInfo {
-        OpInfo { kmod, ..self }
-    }
-
     const fn lsm_unseen(self, lsm_unseen: &'static [Arg]) -> OpInfo {
         OpInfo { lsm_unseen, ..self }
     }
@@ -175,9 +171,8 @@ pub const TABLE: [OpInfo; COUNT] = [
     row(Op::Statfs, "statfs", "read a file system's statistics", &[],
         ["statfs", "sb_statfs", "statfs"]),
     row(Op::Watch, "watch", "watch an object for changes (inotify, fanotify)", &[],
-        ["", "path_notify", ""])
-        .fuse(Follows(Op::Stat, "inotify watches below FUSE without a request"))
-        .kmod(Follows(Op::Stat, "the kernel watches the inode, and asks only for the right to read")),
+        ["", "path_notify", "permission to read, in the two system calls"])
+        .fuse(Follows(Op::Stat, "inotify watches below FUSE without a request")),
 ];
 
 impl Op {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
@@ -32,11 +32,7 @@ pub(super) struct Registered {
 pub(super) fn prepare(object: &PolicyObject, classes: &Classes) -> Result<Registered> {
     let class = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Some(*class),
-        _ if !object.manifest.subjects.exes.is_empty() => bail!(
-            "the {} hook does not know which executable asks, and the policy has roles for some: \
-             name the roles with --role, or use --hook fuse",
-            Hook::Kmod
-        ),
+        // The module finds out who asks.
         _ => None,
     };
     let policy = Policy::register(object)?;

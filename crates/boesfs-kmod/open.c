@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Opening files, and what the policy says of an open one: that is asked at
+ * open, and again where its answer depends on offset or size, and after an
+ * update.
+ */
+#include <linux/slab.h>
+
+#include "file.h"
+
+static struct kmem_cache *boesfs_file_cache;
+
+int boesfs_file_init(void)
+{
+	boesfs_file_cache = KMEM_CACHE(boesfs_file, SLAB_ACCOUNT);
+	return boesfs_file_cache ? 0 : -ENOMEM;
+}
+
+void boesfs_file_exit(void)
+{
+	kmem_cache_destroy(boesfs_file_cache);
+}
+
+/* Holds @lower, and gives it up with boesfs_file_free(). */
+struct boesfs_file *boesfs_file_alloc(struct file *lower, u64 granted)
+{
+	struct boesfs_file *bf = kmem_cache_alloc(boesfs_file_cache, GFP_KERNEL);
+
+	if (bf) {
+		bf->lower = lower;
+		bf->granted = granted;
+		spin_lock_init(&bf->exe_lock);
+		bf->exe_generation = BOESFS_NEVER;
+	}
+	return bf;
+}
+
+void boesfs_file_free(struct boesfs_file *bf)
+{
+	fput(bf->lower);
+	kmem_cache_free(boesfs_file_cache, bf);
+}
+
+/* The open flags that a condition sees: the caller's own. */
+u32 boesfs_user_flags(const struct file *file)
+{
+	return file->f_flags & (VALID_OPEN_FLAGS & ~O_LARGEFILE);
+}
+
+/* The operations that an open means. */
+static u32 boesfs_open_ops(const struct file *file)
+{
+	u32 ops = 0;
+
+	if (boesfs_is_exec(file))
+		return BIT(BOESFS_OP_EXEC);
+	if (file->f_mode & FMODE_READ)
+		ops |= BIT(BOESFS_OP_READ);
+	if (file->f_mode & FMODE_WRITE)
+		ops |= BIT(boesfs_write_op(file->f_flags & O_APPEND));
+	/* O_RDONLY | O_TRUNC truncates too. */
+	if (file->f_flags & O_TRUNC)
+		ops |= BIT(BOESFS_OP_TRUNCATE);
+	return ops;
+}
+
+/* Asks for what the open of an existing file means, or of one about to be made, which @owner will own. */
+int boesfs_judge_open(struct dentry *dentry, struct file *file, const kuid_t *owner)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct inode *inode = d_inode(dentry);
+	u32 generation, ops, op;
+	int err;
+
+again:
+	generation = READ_ONCE(sbi->generation);
+	ops = boesfs_open_ops(file);
+	/* Nothing is truncated that is made. */
+	if (owner)
+		ops &= ~BIT(BOESFS_OP_TRUNCATE);
+	for (op = 0; ops; op++) {
+		struct boesfs_args args = {};
+
+		if (!(ops >> op & 1))
+			continue;
+		ops &= ~BIT(op);
+		if (inode && boesfs_plainly(inode, op))
+			continue;
+		args.flags = boesfs_user_flags(file);
+		if (owner) {
+			args.owner = *owner;
+			args.has_owner = true;
+		}
+		if (op == BOESFS_OP_EXEC)
+			args.mode = inode ? inode->i_mode & 07777 : 0;
+		else if (inode && op != BOESFS_OP_TRUNCATE)
+			args.size = i_size_read(boesfs_lower_inode(inode));
+		err = boesfs_judge(dentry, op, &args);
+		if (err)
+			return err;
+	}
+	/* Not half by one policy and half by another. */
+	if (unlikely(generation != READ_ONCE(sbi->generation)))
+		goto again;
+	return 0;
+}
+
+/* What of @ops, all of them allowed just now, needs no other question. */
+static u32 boesfs_granted(struct dentry *dentry, u32 ops)
+{
+	u32 op, granted = 0;
+
+	for (op = 0; op < BOESFS_OP_COUNT; op++) {
+		if (!(ops >> op & 1))
+			continue;
+		if (boesfs_plainly(d_inode(dentry), op) || !boesfs_conditional(dentry, op))
+			granted |= BIT(op);
+	}
+	return granted;
+}
+
+/* Makes @file what its file below is. */
+static void boesfs_adopt(struct file *file, struct file *lower)
+{
+	/*
+	 * Its mapping stays here, empty: the kernel would give this file to
+	 * functions of the file system below that take it for one of theirs.
+	 */
+	file->f_mode |= lower->f_mode & (FMODE_CAN_ODIRECT | FMODE_NOWAIT);
+	boesfs_refresh(file_inode(file));
+}
+
+void boesfs_follow_changed_flags(struct file *file, struct file *lower)
+{
+	unsigned int flags = READ_ONCE(file->f_flags) & BOESFS_SETFL;
+
+	spin_lock(&lower->f_lock);
+	lower->f_flags = (lower->f_flags & ~BOESFS_SETFL) | flags;
+	lower->f_iocb_flags = iocb_flags(lower);
+	spin_unlock(&lower->f_lock);
+}
+
+static int boesfs_open_lower(struct file *file, u32 generation)
+{
+	struct dentry *dentry = file->f_path.dentry;
+	struct path path = boesfs_lower_path(dentry);
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct boesfs_file *bf = file->private_data;
+	const struct cred *old;
+	struct file *lower;
+	u64 granted;
+
+	granted = boesfs_grant(generation, boesfs_granted(dentry, boesfs_open_ops(file)));
+	/* A file without a name has been opened where it was made. */
+	if (bf) {
+		WRITE_ONCE(bf->granted, granted);
+		boesfs_adopt(file, bf->lower);
+		return 0;
+	}
+	old = override_creds(sbi->cred);
+	lower = boesfs_backing_open(file, file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC),
+				    &path, sbi->cred);
+	revert_creds(old);
+	if (IS_ERR(lower))
+		return PTR_ERR(lower);
+	bf = boesfs_file_alloc(lower, granted);
+	if (!bf) {
+		fput(lower);
+		return -ENOMEM;
+	}
+	file->private_data = bf;
+	boesfs_adopt(file, lower);
+	return 0;
+}
+
+/* The open of a file that has just been made, which has been judged. */
+int boesfs_open_made(struct inode *inode, struct file *file)
+{
+	return boesfs_open_lower(file, READ_ONCE(boesfs_sb(inode->i_sb)->generation));
+}
+
+int boesfs_open(struct inode *inode, struct file *file)
+{
+	u32 generation = READ_ONCE(boesfs_sb(inode->i_sb)->generation);
+	int err = boesfs_judge_open(file->f_path.dentry, file, NULL);
+
+	return err ?: boesfs_open_lower(file, generation);
+}
+
+int boesfs_release(struct inode *inode, struct file *file)
+{
+	struct boesfs_file *bf = file->private_data;
+
+	boesfs_release_locks(file, bf->lower);
+	boesfs_file_free(bf);
+	return 0;
+}
+
+int boesfs_judge_data(struct file *file, u32 op, loff_t offset, u64 length)
+{
+	struct inode *inode = file_inode(file);
+	u32 generation = READ_ONCE(boesfs_sb(inode->i_sb)->generation);
+	struct boesfs_file *bf = file->private_data;
+	u64 size = i_size_read(boesfs_lower_inode(inode)), granted;
+	struct boesfs_args args = { .flags = boesfs_user_flags(file) };
+	int err;
+
+	if (op == BOESFS_OP_EXEC) {
+		args.mode = inode->i_mode & 07777;
+	} else {
+		if (op == BOESFS_OP_APPEND)
+			size += length;
+		else if (op == BOESFS_OP_WRITE)
+			size = max_t(u64, size, (u64)offset + length);
+		args.size = size;
+		args.offset = offset;
+		args.length = length;
+	}
+	err = boesfs_judge(file->f_path.dentry, op, &args);
+	if (err)
+		return err;
+	if (boesfs_conditional(file->f_path.dentry, op))
+		return 0;
+	granted = READ_ONCE(bf->granted);
+	granted = granted >> 32 == generation ? granted : boesfs_grant(generation, 0);
+	/* Two at once may lose one of their bits: it is asked once more then. */
+	WRITE_ONCE(bf->granted, granted | BIT(op));
+	return 0;
+}
