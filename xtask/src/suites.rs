@@ -134,7 +134,10 @@ impl Drop for Arena {
 }
 
 /// A tool from crates.io, installed below `target/tools`.
-fn tool(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// It cannot be installed.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
     let tools = shell::target().join("tools");
     let path = tools.join("bin").join(name);
     if !path.exists() {

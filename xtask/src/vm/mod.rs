@@ -17,7 +17,9 @@ pub(crate) mod icount;
 mod initramfs;
 mod kernels;
 mod lower;
+mod material;
 mod module;
+mod packages;
 mod qemu;
 mod report;
 mod suite;
@@ -57,6 +59,9 @@ pub(crate) struct Options {
     /// Only build the kernel module for each kernel, and print where it is.
     #[arg(long, conflicts_with_all = ["command", "shell"])]
     module: bool,
+    /// Only build the module's Debian package for each kernel's release, and the module from it by DKMS.
+    #[arg(long, conflicts_with_all = ["command", "shell", "module"])]
+    packages: bool,
     /// Open a shell in the guest instead of running the tests.
     #[arg(long, conflicts_with = "command")]
     shell: bool,
@@ -81,6 +86,13 @@ pub(crate) fn main(options: &Options) -> Result<()> {
         let directory = shell::target().join("vm");
         for image in kernels::fetch(&kernels, &directory)? {
             println!("{}", module::build(&image, &directory)?.display());
+        }
+        return Ok(());
+    }
+    if options.packages {
+        let directory = shell::target().join("vm");
+        for image in kernels::fetch(&kernels, &directory)? {
+            println!("{}", packages::check(&image, &directory)?);
         }
         return Ok(());
     }
@@ -210,7 +222,11 @@ impl Lab {
     fn guest<'a>(&self, image: &'a Image, mode: &'a str) -> Result<Guest<'a>> {
         let initramfs = self.directory.join(format!("{}.cpio", image.release));
         let mut bytes = self.shared.clone();
-        let modules: Vec<&str> = self.lower.iter().flat_map(|lower| lower.modules()).copied().collect();
+        let mut modules: Vec<&str> = self.lower.iter().flat_map(|lower| lower.modules()).copied().collect();
+        if self.hook == "kmod" {
+            // For disks that fail.
+            modules.extend(["loop", "dm_mod"]);
+        }
         bytes.extend(suite::modules(image, &modules)?);
         if self.hook == "kmod" {
             bytes.extend(suite::module(&module::build(image, &self.directory)?)?);

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -39,18 +40,9 @@ pub(crate) fn build(image: &Image, lab: &Path) -> Result<PathBuf> {
     let root = root(image, lab)?;
     let place = root.join("build");
     fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-    // Times are kept, so that make builds what has changed alone.
-    shell::run(
-        command("rsync", &["-a", "--delete", "--exclude=*.o", "--exclude=*.ko", "--exclude=.*.cmd", "--exclude=*.mod"])
-            .args(["--exclude=*.mod.c", "--exclude=probed.h", "--exclude=Module.symvers", "--exclude=modules.order"])
-            .arg(format!("{}/", source().display()))
-            .arg(place.join("boesfs-kmod")),
-    )?;
+    copy_source(&place.join("boesfs-kmod"))?;
     let kernel = format!("KDIR=/lib/modules/{}/build", image.release);
-    let make = ["make", "-C", "/build/boesfs-kmod", &kernel, "modules"];
-    // objtool looks at its own limits: /proc is there for the time of the build, in a mount namespace of the build's own.
-    let enter = "mount --rbind /proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C \"$@\"";
-    shell::run(command("unshare", &["--mount", "--propagation", "private", "sh", "-c", enter]).arg(&root).args(make))?;
+    shell::run(&mut inside(&root, &["make", "-C", "/build/boesfs-kmod", &kernel, "modules"]))?;
     let built = place.join("boesfs-kmod").join(format!("{NAME}.ko"));
     let kept = lab.join("modules").join(&image.release);
     fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
@@ -59,8 +51,30 @@ pub(crate) fn build(image: &Image, lab: &Path) -> Result<PathBuf> {
     Ok(kept)
 }
 
+/// Copies the source into a root. Times are kept, so that make builds what has changed alone.
+///
+/// # Errors
+/// rsync failed.
+pub(super) fn copy_source(to: &Path) -> Result<()> {
+    let built = ["*.o", "*.ko", ".*.cmd", "*.mod", "*.mod.c", "probed.h", "Module.symvers", "modules.order"];
+    let kept = built.map(|pattern| format!("--exclude={pattern}"));
+    shell::run(command("rsync", &["-a", "--delete"]).args(kept).arg(format!("{}/", source().display())).arg(to))
+}
+
+/// A command in a root directory.
+pub(super) fn inside(root: &Path, args: &[&str]) -> Command {
+    // objtool looks at its own limits: /proc is there for the time of the build, in a mount namespace of the build's own.
+    let enter = "mount --rbind /proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C \"$@\"";
+    let mut inside = command("unshare", &["--mount", "--propagation", "private", "sh", "-c", enter]);
+    inside.arg(root).args(args);
+    inside
+}
+
 /// The root directory for this kernel: made where it is not there yet.
-fn root(image: &Image, lab: &Path) -> Result<PathBuf> {
+///
+/// # Errors
+/// mmdebstrap failed: there are no such headers, or no archive in reach.
+pub(super) fn root(image: &Image, lab: &Path) -> Result<PathBuf> {
     let roots = lab.join("roots");
     fs::create_dir_all(&roots).with_context(|| format!("cannot make {}", roots.display()))?;
     let root = roots.join(&image.release);

@@ -7,7 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use super::initramfs::{self, Archive};
 use super::kernels::Image;
+use super::material;
 use crate::shell::{self, cargo, command};
+use crate::suites;
 
 /// Modules that the tests need, where a kernel has not built them in.
 const MODULES: &[&str] = &["fuse", "loop", "vfat", "nls_cp437", "nls_ascii", "nls_utf8"];
@@ -80,9 +82,34 @@ const TESTS: [&str; 4] = ["kernel", "agree", "real", "e2e"];
 /// What those tests read. They know it by its path on this machine, so it stands there in the guest too.
 const READ_BY_TESTS: [&str; 4] = ["examples", "tests/conformance", "tests/real", "tests/bypass"];
 
-/// Programs of this machine's that the bypass programs use, where busybox has others by the same names.
-const TOOLS: [&str; 13] =
-    ["timeout", "setpriv", "unshare", "sleep", "cat", "echo", "env", "pkill", "id", "dash", "git", "rm", "true"];
+/// Programs of this machine's that the bypass programs use, where busybox has others by the same names, and what whole jobs are
+/// done with.
+const TOOLS: [&str; 21] = [
+    "timeout",
+    "setpriv",
+    "unshare",
+    "sleep",
+    "cat",
+    "echo",
+    "env",
+    "pkill",
+    "id",
+    "dash",
+    "git",
+    "rm",
+    "true",
+    "tar",
+    "diff",
+    "make",
+    "tcc",
+    "sqlite3",
+    "stress-ng",
+    "dmsetup",
+    "mkfs.ext4",
+];
+
+/// Names by which git starts itself.
+const GIT: [&str; 2] = ["git-upload-pack", "git-receive-pack"];
 
 impl Programs {
     fn build() -> Result<Self> {
@@ -108,11 +135,11 @@ fn actor() -> Result<PathBuf> {
     Ok(built)
 }
 
-/// The program that moves trees about.
-fn stress() -> Result<PathBuf> {
-    let built = shell::target().join("vm/stress");
+/// A program of the guest's own, without libraries, from `guest/NAME.c`.
+fn guest_program(name: &str) -> Result<PathBuf> {
+    let built = shell::target().join("vm").join(name);
     let flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static", "-s", "-o"];
-    shell::run(command("gcc", &flags).arg(&built).arg(scripts().join("stress.c")))?;
+    shell::run(command("gcc", &flags).arg(&built).arg(scripts().join(format!("{name}.c"))))?;
     Ok(built)
 }
 
@@ -197,6 +224,13 @@ pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
     for tool in TOOLS {
         archive.program(&format!("usr/bin/{tool}"), &shell::which(tool)?)?;
     }
+    for name in GIT {
+        archive.symlink(&format!("usr/bin/{name}"), "git")?;
+    }
+    archive.program("lab/bin/fsx", &suites::tool("fsx")?)?;
+    let scratch = shell::target().join("vm/jobs");
+    fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+    material::add(&mut archive, &scratch)?;
     // What git puts into a new repository.
     archive.copy_tree("usr/share/git-core/templates", Path::new("/usr/share/git-core/templates"))?;
     // Busybox is a shell only where it is called one.
@@ -210,7 +244,9 @@ pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
         archive.program(&format!("lab/bin/{name}"), path)?;
     }
     archive.copy("lab/bin/actor", &actor()?)?;
-    archive.copy("lab/bin/stress", &stress()?)?;
+    for name in ["stress", "original"] {
+        archive.copy(&format!("lab/bin/{name}"), &guest_program(name)?)?;
+    }
     bypass(&mut archive)?;
     let root = shell::root();
     let here = root.to_string_lossy().trim_start_matches('/').to_owned();
