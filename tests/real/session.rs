@@ -65,7 +65,7 @@ pub(crate) struct Batch {
     pub(crate) strays: Vec<String>,
 }
 
-/// What a hook says where it does not start, although nothing of the policy is lost: documented limits.
+/// What a hook says where it does not start, although nothing of the policy is lost: documented limits. None has any now.
 const REFUSALS: [(Hook, &str); 0] = [];
 
 /// Runs attempts of one session, each at a site of its own.
