@@ -201,7 +201,7 @@ impl Btf {
         let signatures = BTreeMap::from([
             (ENTRY, signature(int, &[("ctx", ctx)])),
             ("step", signature(u32, &[("state", u32), ("name", name), ("length", u32)])),
-            ("glob_some", signature(u32, &[("state", u32), ("name", name), ("from", u32), ("length", u32)])),
+            ("glob_some", signature(u32, &[("state", u32), ("name", name), ("from", u32), ("left", u32)])),
             ("check", signature(u64, &question)),
             ("decide", signature(u64, &question)),
             ("walk", signature(u32, &[("state", u32), ("request", slots), ("count", u32)])),
