@@ -83,6 +83,8 @@ fn run(hook: Hook, case: &case::Case) -> Tally {
         }
     }
     println!("{}: {} attempts, twice, in {:.1}s", case.name, attempts.len(), start.elapsed().as_secs_f64());
+    // At once: the whole takes long.
+    tally.wrong.iter().for_each(|wrong| println!("wrong: {wrong}"));
     tally
 }
 

@@ -142,8 +142,14 @@ fn read(stream: &str, ground: &Ground, count: usize, long: &[usize]) -> (Vec<Vec
     let (mut lines, mut strays) = (vec![Vec::new(); count], Vec::new());
     let prefix = format!("{}/", ground.path().join("s").display());
     for text in stream.lines() {
-        let line: Line = serde_json::from_str(text).unwrap_or_else(|error| panic!("not a record: {text}: {error}"));
+        let mut line: Line = serde_json::from_str(text).unwrap_or_else(|error| panic!("not a record: {text}: {error}"));
         assert_eq!(line.lost, 0, "the stream has lost records");
+        // The kernel's own name for a file without one, by its inode.
+        if let Some((folder, number)) = line.path.rsplit_once("/#")
+            && number.parse::<u64>().is_ok()
+        {
+            line.path = format!("{folder}/#tmpfile");
+        }
         let site = line.path.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
         match site {
             Some(site) => lines[site].push(line),
@@ -152,6 +158,8 @@ fn read(stream: &str, ground: &Ground, count: usize, long: &[usize]) -> (Vec<Vec
             }
             // A file without a name is of some attempt's, and nothing says which.
             None if line.effect == "allow" || line.path == UNNAMED => {}
+            // A watch by fanotify asks for the statistics of the file system's root as well.
+            None if line.op == "statfs" && ground.path().starts_with(&line.path) => {}
             None => strays.push(text.to_owned()),
         }
     }

@@ -13,6 +13,8 @@ use crate::rig::{Run, Sandbox, hook, native, program, repository};
 pub(super) enum Outcome {
     /// The program reports this call and error.
     Stopped(&'static str),
+    /// As `Stopped`, word for word: for the hook that it is said for.
+    StoppedBy(&'static str),
     /// As `Stopped`; natively there is nothing to get through to, for this reason.
     StoppedWithoutControl(&'static str, #[expect(dead_code, reason = "for the reader of the table")] &'static str),
     /// It gets through, for this reason: a documented limit, or no attack.
@@ -46,8 +48,8 @@ pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> 
     let before = arena.protected();
     let run = guarded(&arena, name, &cell);
     match outcome {
-        Outcome::Stopped(how) | Outcome::StoppedWithoutControl(how, _) => {
-            let how = as_refused(how);
+        Outcome::Stopped(how) | Outcome::StoppedBy(how) | Outcome::StoppedWithoutControl(how, _) => {
+            let how = if matches!(outcome, Outcome::StoppedBy(_)) { how.to_owned() } else { as_refused(how) };
             assert_eq!((run.status, run.last_line()), (10, format!("stopped: {how}").as_str()), "{run:#?}");
             assert_eq!(arena.protected(), before, "refused, and yet something changed");
         }

@@ -2,7 +2,10 @@
 //! name and what must come of it there. Where a hook cannot hide, see [`super::arena`].
 
 use super::arena::Guard::{Agent, Function, Ledger, Spoof};
-use super::attack::Outcome::{Killed, NeverStarted, Stopped, StoppedWithoutControl, Through};
+use super::attack::Outcome::{self, Killed, NeverStarted, Stopped, StoppedBy, StoppedWithoutControl, Through};
+
+/// Where listings are not filtered and walking is not asked about, refusals tell what is there.
+const TOLD: Outcome = Through("the hook cannot hide");
 
 macro_rules! attacks {
     ($($class:ident ($guard:ident) { $($cell:ident => $outcome:expr $(, $hook:ident $other:expr)*;)* })*) => {
@@ -108,7 +111,7 @@ attacks! {
         read_handle => Stopped("name_to_handle_at: EPERM");
     }
     c08_append_only(Ledger) {
-        clear_append => Stopped("clear-append: at the end");
+        clear_append => Stopped("clear-append: at the end"), lsm Stopped("fcntl: EACCES");
         noappend => Stopped("noappend: at the end"), lsm Stopped("pwritev2: EOPNOTSUPP");
         write => Stopped("open: EACCES");
         truncate => Stopped("ftruncate: EACCES");
@@ -203,21 +206,21 @@ attacks! {
         longer_name => Through("no attack: another name");
     }
     c18_oracle(Agent) {
-        stat => Stopped("stat: ENOENT for both");
-        access => Stopped("access: ENOENT for both");
-        chdir => Stopped("chdir: ENOENT for both");
-        open => Stopped("open: ENOENT for both");
-        o_path => Stopped("o-path: ENOENT for both");
-        create => Stopped("create: ENOENT for both");
-        mkdir => Stopped("mkdir: ENOENT for both");
-        symlink => Stopped("symlink: ENOENT for both");
-        link => Stopped("link: ENOENT for both");
-        unlink => Stopped("unlink: ENOENT for both");
-        rmdir => Stopped("rmdir: ENOENT for both");
-        readlink => Stopped("readlink: ENOENT for both");
-        getxattr => Stopped("getxattr: ENOENT for both");
-        below => Stopped("below: ENOENT for both");
-        listed => Stopped("listed: not listed");
+        stat => Stopped("stat: ENOENT for both"), lsm TOLD;
+        access => Stopped("access: ENOENT for both"), lsm StoppedBy("access: ENOENT for both");
+        chdir => Stopped("chdir: ENOENT for both"), lsm TOLD;
+        open => Stopped("open: ENOENT for both"), lsm TOLD;
+        o_path => Stopped("o-path: ENOENT for both"), lsm TOLD;
+        create => Stopped("create: ENOENT for both"), lsm TOLD;
+        mkdir => Stopped("mkdir: ENOENT for both"), lsm TOLD;
+        symlink => Stopped("symlink: ENOENT for both"), lsm TOLD;
+        link => Stopped("link: ENOENT for both"), lsm TOLD;
+        unlink => Stopped("unlink: ENOENT for both"), lsm TOLD;
+        rmdir => Stopped("rmdir: ENOENT for both"), lsm TOLD;
+        readlink => Stopped("readlink: ENOENT for both"), lsm TOLD;
+        getxattr => Stopped("getxattr: ENOENT for both"), lsm TOLD;
+        below => Stopped("below: ENOENT for both"), lsm TOLD;
+        listed => Stopped("listed: not listed"), lsm TOLD;
     }
     c19_names(Agent) {
         slashes => Stopped("slashes: ENOENT");
