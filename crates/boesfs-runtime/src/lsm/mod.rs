@@ -60,7 +60,7 @@ pub enum LsmError {
     },
     /// As many programs are attached to a kernel function as there can be.
     #[error(
-        "{program}: the kernel attaches no more programs there, about 19 sandboxes have theirs: end one of them, or use --hook fuse"
+        "{program}: the kernel attaches no more programs there, 38 sandboxes or policies have theirs: end one of them, or use --hook fuse"
     )]
     Full {
         /// The program.

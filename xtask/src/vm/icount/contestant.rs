@@ -58,7 +58,7 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     hook("lsm", "lsm-1000", "sandbox lsm 1000", Jobs::Left),
     hook("lsm", "lsm-100000", "sandbox lsm 100000", Jobs::Left),
     outside("lsm-outside-1", "outside lsm 1"),
-    outside("lsm-outside-100", "outside lsm 100"),
+    outside("lsm-outside-30", "outside lsm 30"),
     Contestant { refused_by: "permissions", ..hook("kmod", "kmod-all", "sandbox kmod all", Jobs::Done) },
     hook("kmod", "kmod-agent", "sandbox kmod agent", Jobs::Done),
     hook("kmod", "kmod-100000", "sandbox kmod 100000", Jobs::Done),
