@@ -65,8 +65,9 @@ pub(crate) struct Batch {
     pub(crate) strays: Vec<String>,
 }
 
-/// What a hook says where it does not start, although nothing of the policy is lost: documented limits. None has any now.
-const REFUSALS: [(Hook, &str); 0] = [];
+/// What a hook says where it does not start, although nothing of the policy is lost: documented limits.
+const REFUSALS: [(Hook, &str); 1] =
+    [(Hook::Lsm, "the lsm hook does not keep the names of executables, and the policy has roles for some")];
 
 /// Runs attempts of one session, each at a site of its own.
 ///

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
@@ -34,6 +34,12 @@ pub(super) struct Prepared {
 pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes) -> Result<Prepared> {
     let class = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Some(*class),
+        // What is executed is known, but another file may be given the name of an executable, and so its role.
+        _ if !object.manifest.subjects.exes.is_empty() => bail!(
+            "the {} hook does not keep the names of executables, and the policy has roles for some: \
+             name the roles with --role, or use --hook fuse",
+            Hook::Lsm
+        ),
         _ => None,
     };
     // Forked first: there is one thread.

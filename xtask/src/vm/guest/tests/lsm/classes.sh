@@ -1,4 +1,4 @@
-# Roles by user, group and executable with the BPF LSM hook: each task has those of whom it acts as at the moment.
+# Roles by user and group with the BPF LSM hook: each task has those of whom it acts as at the moment.
 . /lab/lib.sh
 
 mkdir -p /srv/c
@@ -37,27 +37,11 @@ want 0 timeout 300 boesfs exec -v --hook lsm --cap setuid --cap setgid policy.bf
 '
 [ "$(cat written)" = bob ] || fail "written: $(cat written)"
 
-# An executable: its own role, that of what it executes, and none of a copy. A child executes what its parent does.
-mkdir -p /srv/c/bin
-for name in keeper copy plain; do cp "$(readlink -f /bin/busybox)" /srv/c/bin/busybox-$name; done
+# Roles of executables are refused: another file could take the name of one.
 cat >policy.bfs <<'P'
 policy executables;
 default deny;
-allow view, exec on "/usr/", "/lib*/", "/bin/", "/sbin/", "/etc/", "/srv/c/bin/";
-allow stat on "/*", "/*/*", "/*/*/*";
 role keeper { allow read on "/srv/c/users"; }
-role anybody { deny read on "/srv/c/bin/busybox-copy"; }
-exe "/srv/c/bin/busybox-keeper" : keeper;
-exe "/srv/c/bin/busybox-plain" : anybody;
+exe "/srv/c/keeper" : keeper;
 P
-want 0 timeout 300 boesfs exec --hook lsm policy.bfs -- /srv/c/bin/busybox-plain sh -c '
-    wrong() { echo "WRONG: $*"; exit 9; }
-    /srv/c/bin/busybox-keeper cat users || wrong the keeper reads
-    /srv/c/bin/busybox-keeper ash -c "(read line <users && echo child: \$line)" || wrong a child of the keeper reads
-    /srv/c/bin/busybox-keeper ash -c "exec /srv/c/bin/busybox-plain cat users" 2>/dev/null && wrong what the keeper executes reads
-    /srv/c/bin/busybox-copy cat users 2>/dev/null && wrong a copy reads
-    (read line <users) 2>/dev/null && wrong plain reads
-    (read line </srv/c/bin/busybox-copy) 2>/dev/null && wrong plain reads what it is denied
-    /srv/c/bin/busybox-keeper ash -c "(read line </srv/c/bin/busybox-copy); exit 0" || wrong the keeper does what plain may not
-    exit 0
-'
+want 125 timeout 60 boesfs exec --hook lsm policy.bfs -- true
