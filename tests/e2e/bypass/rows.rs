@@ -114,8 +114,8 @@ attacks! {
         read_handle => Stopped("name_to_handle_at: EPERM");
     }
     c08_append_only(Ledger) {
-        clear_append => Stopped("clear-append: at the end"), lsm Stopped("fcntl: EACCES");
-        noappend => Stopped("noappend: at the end"), lsm Stopped("pwritev2: EOPNOTSUPP");
+        clear_append => Stopped("clear-append: at the end"), lsm Stopped("fcntl: EACCES"), kmod Stopped("pwrite: EACCES");
+        noappend => Stopped("noappend: at the end"), lsm Stopped("pwritev2: EOPNOTSUPP"), kmod Stopped("pwritev2: EACCES");
         write => Stopped("open: EACCES");
         truncate => Stopped("ftruncate: EACCES");
         fallocate => Stopped("fallocate: EACCES"), lsm Stopped("fallocate: EOPNOTSUPP");
@@ -192,8 +192,8 @@ attacks! {
         argv0 => Stopped("argv0: no role"), lsm UNNAMED;
         loader => Stopped("loader: no role"), lsm UNNAMED;
         memfd => Stopped("memfd: no role"), lsm UNNAMED;
-        hard_link => Stopped("hard-link: EXDEV"), lsm UNNAMED;
-        replace => Stopped("replace: EXDEV"), lsm UNNAMED;
+        hard_link => Stopped("hard-link: EXDEV"), lsm UNNAMED, kmod Stopped("hard-link: EACCES");
+        replace => Stopped("replace: EXDEV"), lsm UNNAMED, kmod Stopped("replace: EACCES");
         script => Stopped("script: no role"), lsm UNNAMED;
         child => Stopped("child: no role"), lsm UNNAMED;
         memory => Stopped("memory: EROFS"), lsm UNNAMED;
