@@ -133,18 +133,29 @@ pub fn compile(policy: &Policy, limits: &Limits) -> Result<Vec<u8>, LoadError> {
 /// # Errors
 /// It cannot be read, has errors, is no object of this version, or is one and there are values for its lets.
 pub fn object(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadError> {
+    object::read(&bytes(path, setting)?).map_err(|source| LoadError::Object { path: path.to_owned(), source })
+}
+
+/// Like [`object`], without the programs that only kernels run.
+///
+/// # Errors
+/// As for [`object`].
+pub fn functions(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadError> {
+    object::read_functions(&bytes(path, setting)?).map_err(|source| LoadError::Object { path: path.to_owned(), source })
+}
+
+/// The bytes of an object, or of what the source is compiled to.
+fn bytes(path: &Path, setting: &Setting<'_>) -> Result<Vec<u8>, LoadError> {
     let bytes = read(path)?;
-    let bytes = if bytes.starts_with(ELF) {
+    if bytes.starts_with(ELF) {
         if !setting.defines.is_empty() {
             return Err(LoadError::Compiled { path: path.to_owned() });
         }
-        bytes
-    } else {
-        let checked = check_text(path, &bytes, setting)?;
-        show(&checked.policy.sources, &checked.warnings);
-        compile(&checked.policy, &Limits::default())?
-    };
-    object::read(&bytes).map_err(|source| LoadError::Object { path: path.to_owned(), source })
+        return Ok(bytes);
+    }
+    let checked = check_text(path, &bytes, setting)?;
+    show(&checked.policy.sources, &checked.warnings);
+    compile(&checked.policy, &Limits::default())
 }
 
 /// The bytes of the file `path`.
@@ -154,7 +165,9 @@ pub fn object(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadEr
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let read = || {
         let file = fs::File::open(path)?;
-        let mut bytes = Vec::new();
+        // One byte more than there should be: then the end is found without another look.
+        let size = file.metadata()?.len().min(LARGEST) as usize;
+        let mut bytes = Vec::with_capacity(size + 1);
         file.take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     };

@@ -22,7 +22,7 @@ use crate::tables::{Packed, Tables};
 
 pub use btf::map_types;
 pub use manifest::{HEADER_BYTES, MAGIC, SECTION as MANIFEST_SECTION};
-pub use read::{ReadError, read};
+pub use read::{ReadError, read, read_functions};
 pub use verify::TableError;
 
 /// A policy object, read and checked.
@@ -32,7 +32,7 @@ pub struct PolicyObject {
     pub manifest: Manifest,
     /// The tables.
     pub tables: Tables,
-    /// The programs, linked: the entry programs first, then the functions of `.text`.
+    /// The programs, linked: the entry programs first, then the functions of `.text`. Of [`read_functions`], one entry program.
     pub program: Program,
     /// What the kernel takes besides, to show types and policy lines.
     pub kernel: KernelInfo,

@@ -8,7 +8,7 @@ use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::bpf::disasm;
 use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, Map, Table};
 use boesfs_codegen::manifest::{FORMAT, Manifest};
-use boesfs_codegen::object::{MANIFEST_SECTION, PolicyObject, ReadError, build, read};
+use boesfs_codegen::object::{MANIFEST_SECTION, PolicyObject, ReadError, build, read, read_functions};
 use boesfs_codegen::tables::Packed;
 use boesfs_codegen::{arbitrary, pack};
 use boesfs_lang::check::{Input, check};
@@ -76,6 +76,21 @@ fn reads_back_what_was_built() {
     for line in [9, 10, 11] {
         assert!(lines.contains(&("small.bfs", line)), "{lines:?}");
     }
+}
+
+#[test]
+fn functions_are_read_without_the_kernels_programs() {
+    let bytes = object(&policy(SMALL));
+    let (whole, part) = (reread(&bytes), read_functions(&bytes).unwrap_or_else(|error| panic!("{error}")));
+    assert_eq!((&part.manifest, &part.tables, part.digest), (&whole.manifest, &whole.tables, whole.digest));
+    assert!(part.program.functions().len() < whole.program.functions().len());
+    for name in FUNCTIONS {
+        assert_eq!(part.linked(&[name]), whole.linked(&[name]), "{name}");
+    }
+    let mut damaged = bytes;
+    let last = damaged.len() / 2;
+    damaged[last] ^= 1;
+    assert_eq!(read_functions(&damaged), Err(ReadError::Damaged));
 }
 
 #[test]

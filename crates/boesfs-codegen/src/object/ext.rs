@@ -1,7 +1,10 @@
 //! Section `.BTF.ext`: which type each function has, and which source line each instruction comes from.
 
 use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
+
+use rustc_hash::FxHashMap;
 
 use super::btf::{self, Btf};
 use super::read::ReadError;
@@ -81,7 +84,13 @@ pub(super) struct Ext {
 }
 
 /// Reads the section. `bases` gives for each section of code its name, its first slot in the linked program, and its number of slots.
-pub(super) fn decode(ext: &[u8], types: &Types<'_>, bases: &[(String, usize, usize)]) -> Result<Ext, ReadError> {
+/// What is said of the sections `left_out` is passed over.
+pub(super) fn decode(
+    ext: &[u8],
+    types: &Types<'_>,
+    bases: &[(String, usize, usize)],
+    left_out: &[String],
+) -> Result<Ext, ReadError> {
     let bad = ReadError::Btf;
     let head = words(ext, 4..HEADER_BYTES)?;
     let [header, func_at, func_len, line_at, line_len, core_at, core_len] =
@@ -94,27 +103,48 @@ pub(super) fn decode(ext: &[u8], types: &Types<'_>, bases: &[(String, usize, usi
         let start = HEADER_BYTES + at as usize;
         words(ext, start..start + len as usize)
     };
-    let slot = |section: u32, offset: u32| -> Result<u32, ReadError> {
-        let name = strings.get(section)?;
-        let (_, base, slots) = bases.iter().find(|(n, ..)| *n == name).ok_or(ReadError::Btf)?;
+    // A section is named by each of its records, a field by many: each is looked up once.
+    let (mut sections, mut fields) = (FxHashMap::default(), FxHashMap::default());
+    let mut slot = |section: u32, offset: u32| -> Result<Option<u32>, ReadError> {
+        let place = match sections.entry(section) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let name = strings.get(section)?;
+                let place = bases.iter().find(|(n, ..)| *n == name);
+                if place.is_none() && !left_out.iter().any(|n| n == name) {
+                    return Err(ReadError::Btf);
+                }
+                *new.insert(place)
+            }
+        };
+        let Some((_, base, slots)) = place else { return Ok(None) };
         let slot = offset as usize / 8;
         if !offset.is_multiple_of(8) || slot >= *slots {
             return Err(ReadError::Btf);
         }
-        Ok((base + slot) as u32)
+        Ok(Some((base + slot) as u32))
     };
     let mut out = Ext::default();
     for (section, [offset, id]) in records::<2>(&part(func_at, func_len)?, FUNC_INFO_BYTES)? {
-        out.funcs.push([slot(section, offset)?, id]);
+        out.funcs.extend(slot(section, offset)?.map(|slot| [slot, id]));
     }
     for (section, [offset, file, text, line]) in records::<4>(&part(line_at, line_len)?, LINE_INFO_BYTES)? {
-        out.lines.push([slot(section, offset)?, file, text, line]);
+        out.lines.extend(slot(section, offset)?.map(|slot| [slot, file, text, line]));
     }
     let core = if core_len == 0 { Vec::new() } else { records::<4>(&part(core_at, core_len)?, CORE_BYTES)? };
     for (section, [offset, of, access, kind]) in core {
-        let field = Field::from_access(types.structure(of)?, strings.get(access)?);
-        let field = field.filter(|_| kind == CORE_OFFSET).ok_or(ReadError::Btf)?;
-        out.fields.push(Relocated { slot: slot(section, offset)? as usize, field });
+        let Some(slot) = slot(section, offset)? else { continue };
+        let field = match fields.entry((of, access)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                let field = Field::from_access(types.structure(of)?, strings.get(access)?);
+                *new.insert(field.ok_or(ReadError::Btf)?)
+            }
+        };
+        if kind != CORE_OFFSET {
+            return Err(ReadError::Btf);
+        }
+        out.fields.push(Relocated { slot: slot as usize, field });
     }
     out.fields.sort_unstable_by_key(|field| field.slot);
     out.funcs.sort_unstable();

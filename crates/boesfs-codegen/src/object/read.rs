@@ -12,10 +12,11 @@ use ::object::{
     Architecture, Endianness, Object, ObjectKind, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
     SectionFlags, SectionIndex, SymbolFlags, SymbolKind,
 };
+use rustc_hash::FxHashMap;
 
 use crate::bpf::program::FunctionId;
 use crate::bpf::{Function, Insn, Linkage, Place, Program, ProgramError, TEXT};
-use crate::emit::layout::{Data, ENTRY, FUNCTIONS, Map, Table};
+use crate::emit::layout::{Data, ENTRY, ENTRY_SECTION, FUNCTIONS, Map, Table};
 use crate::manifest::FORMAT;
 
 use super::btf::MAP_BYTES;
@@ -68,6 +69,19 @@ type Elf<'a> = ElfFile64<'a, Endianness>;
 /// # Errors
 /// The bytes are something else, damaged, or of another version.
 pub fn read(bytes: &[u8]) -> Result<PolicyObject, ReadError> {
+    read_parts(bytes, |_| true)
+}
+
+/// Like [`read`], without the programs that only kernels run: for whoever asks the functions of `.text` alone.
+///
+/// # Errors
+/// As for [`read`]; what is wrong with the programs left out is not found, but for the hash sum.
+pub fn read_functions(bytes: &[u8]) -> Result<PolicyObject, ReadError> {
+    read_parts(bytes, |section| section == TEXT || section == ENTRY_SECTION)
+}
+
+/// Reads an object with the code of the sections that `wanted` says.
+fn read_parts(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<PolicyObject, ReadError> {
     let elf = Elf::parse(bytes).map_err(|_| ReadError::NotElf)?;
     if elf.architecture() != Architecture::Bpf || elf.kind() != ObjectKind::Relocatable || !elf.is_little_endian() {
         return Err(ReadError::NotElf);
@@ -89,7 +103,7 @@ pub fn read(bytes: &[u8]) -> Result<PolicyObject, ReadError> {
         sections::decode(&mut tables, table, data).ok_or_else(|| bad(table.section()))?;
     }
     verify::verify(&tables, &manifest)?;
-    let (program, kernel) = program(&elf, &names)?;
+    let (program, kernel) = program(&elf, &names, wanted)?;
     Ok(PolicyObject { manifest, tables, program, kernel, digest })
 }
 
@@ -123,8 +137,13 @@ struct Symbols {
     callees: BTreeMap<usize, FunctionId>,
 }
 
-fn program(elf: &Elf<'_>, names: &BTreeMap<String, SectionIndex>) -> Result<(Program, KernelInfo), ReadError> {
-    let mut code = code_sections(elf)?;
+fn program(
+    elf: &Elf<'_>,
+    names: &BTreeMap<String, SectionIndex>,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<(Program, KernelInfo), ReadError> {
+    let (mut code, left_out): (Vec<_>, Vec<_>) = code_sections(elf)?.into_iter().partition(|(name, _)| wanted(name));
+    let left_out: Vec<String> = left_out.into_iter().map(|(name, _)| name).collect();
     // In the order of the file, but for the functions that are called.
     code.sort_by_key(|(name, _)| name == TEXT);
     let mut base = 0;
@@ -133,14 +152,14 @@ fn program(elf: &Elf<'_>, names: &BTreeMap<String, SectionIndex>) -> Result<(Pro
         bases.push((name.clone(), base, bytes.len() / 8));
         base += bytes.len() / 8;
     }
-    let symbols = symbols(elf, names, &bases)?;
+    let symbols = symbols(elf, names, &bases, &left_out)?;
     let mut insns = Vec::new();
     for ((name, code), (_, base, _)) in code.iter().zip(&bases) {
         insns.extend(decode(elf, names[name], code, *base, &symbols)?);
     }
     let btf = named(elf, names, ".BTF")?;
     let types = Types::of(btf)?;
-    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &types, &bases)?;
+    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &types, &bases, &left_out)?;
     let lines = ext::lines(&ext, types.strings)?;
     let starts = symbols.functions.iter().map(|f| f.start as u32);
     if !starts.eq(ext.funcs.iter().map(|[slot, _]| *slot)) {
@@ -173,16 +192,24 @@ fn symbols(
     elf: &Elf<'_>,
     names: &BTreeMap<String, SectionIndex>,
     bases: &[(String, usize, usize)],
+    left_out: &[String],
 ) -> Result<Symbols, ReadError> {
+    // What stands in a section: looked up once for each section, not for each symbol.
+    let index = |name: &str| names.get(name).copied();
+    let mut code: FxHashMap<_, _> = bases.iter().filter_map(|base| Some((index(&base.0)?, Some(base)))).collect();
+    code.extend(left_out.iter().filter_map(|name| Some((index(name)?, None))));
+    let tables = Table::ALL.into_iter().map(|table| (index(table.section()), table.symbol(), Place::Table(table)));
+    let data = Data::ALL.into_iter().map(|data| (index(data.section()), data.symbol(), Place::Data(data)));
+    let known: Vec<_> = tables.chain(data).collect();
+    let maps = index(MAPS);
     let mut functions = Vec::new();
     let mut places = BTreeMap::new();
     for symbol in elf.symbols() {
         let name = symbol.name().map_err(|_| ReadError::NotElf)?;
         let section = symbol.section_index();
-        let in_section = |section_name: &str| section == names.get(section_name).copied();
         if symbol.kind() == SymbolKind::Text {
-            let (section_name, base, _) =
-                bases.iter().find(|(section, ..)| in_section(section)).ok_or_else(|| bad(name))?;
+            let place = section.and_then(|section| code.get(&section)).ok_or_else(|| bad(name))?;
+            let Some((section_name, base, _)) = place else { continue };
             let (start, size) = (symbol.address(), symbol.size());
             let end = start.checked_add(size).filter(|end| end % 8 == 0 && start % 8 == 0).ok_or_else(|| bad(name))?;
             let hidden =
@@ -195,15 +222,14 @@ fn symbols(
                 end: base + end as usize / 8,
             };
             functions.push((function, symbol.index().0));
-        } else if in_section(MAPS) {
+        } else if section == maps {
             let at = Map::ALL.into_iter().zip(0..).find(|(map, _)| map.name() == name);
             let (map, _) = at.filter(|(_, at)| at * MAP_BYTES as u64 == symbol.address()).ok_or_else(|| bad(name))?;
             places.insert(symbol.index().0, Place::Map(map));
         } else if symbol.address() == 0 {
-            let table = Table::ALL.into_iter().find(|table| in_section(table.section()) && table.symbol() == name);
-            let data = Data::ALL.into_iter().find(|data| in_section(data.section()) && data.symbol() == name);
-            if let Some(place) = table.map(Place::Table).or(data.map(Place::Data)) {
-                places.insert(symbol.index().0, place);
+            let at = known.iter().find(|(at, called, _)| *at == section && *called == name);
+            if let Some((.., place)) = at {
+                places.insert(symbol.index().0, *place);
             }
         }
     }
@@ -238,11 +264,13 @@ fn decode(
             return Err(bad(name));
         }
     }
-    let starts: BTreeMap<usize, FunctionId> =
-        symbols.functions.iter().map(|f| f.start).zip((0..).map(FunctionId)).collect();
+    let start = |slot: usize| symbols.functions.binary_search_by_key(&slot, |function| function.start).ok();
     let callee = |slot: usize, distance: i32| match calls.get(&slot) {
         Some(id) => (distance == -1).then_some(*id),
-        None => starts.get(&usize::try_from((base + slot) as i64 + 1 + i64::from(distance)).ok()?).copied(),
+        None => {
+            let to = usize::try_from((base + slot) as i64 + 1 + i64::from(distance)).ok()?;
+            start(to).map(|number| FunctionId(number as u32))
+        }
     };
     let insns = Program::decode(code, |slot| places.get(&slot).copied(), callee)?;
     let wide = |slot: &usize| matches!(insns.get(*slot), Some(Insn::LoadPlace { .. }));

@@ -228,16 +228,17 @@ fn work(fs: &Fs, channel: &OwnedFd) {
     if sys::unshare_fs().is_err() {
         return;
     }
-    let mut request = vec![0_u8; REQUEST];
+    let mut request: Vec<u8> = Vec::with_capacity(REQUEST);
     let mut out = Out::new(MAX_WRITE as usize);
     loop {
-        let len = match rustix::io::read(channel, &mut request) {
-            Ok(len) => len,
+        request.clear();
+        match rustix::io::read(channel, rustix::buffer::spare_capacity(&mut request)) {
+            Ok(_) => {}
             // Interrupted, or the request was taken back before it was read.
             Err(Errno::INTR | Errno::AGAIN | Errno::NOENT) => continue,
             Err(_) => return,
-        };
-        let mut body = Body(&request[..len]);
+        }
+        let mut body = Body(&request);
         let Ok(header) = body.take::<InHeader>() else { return };
         if header.opcode == opcode::DESTROY {
             let done = OutHeader { len: size_of::<OutHeader>() as u32, error: 0, unique: header.unique };

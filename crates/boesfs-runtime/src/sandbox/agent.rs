@@ -103,6 +103,10 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
         failure: limited.err().map(RunError::from),
         ended: None,
     };
+    if agent.failure.is_none() {
+        let prepared = agent.layer.prepare();
+        agent.failure = prepared.err().map(|error| SetupError::new("make the policy ready", error).into());
+    }
     let result = agent.supervise(&incoming, note);
     agent.end_all();
     agent.terminal.take_back();

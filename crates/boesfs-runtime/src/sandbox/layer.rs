@@ -7,6 +7,14 @@ use rustix::process::Pid;
 
 /// A hook at work. The agent calls it from its one thread.
 pub trait Layer {
+    /// Makes ready what the layer needs from [`Layer::serve`] or [`Layer::guard`] on. Another process sets the sandbox up meanwhile.
+    ///
+    /// # Errors
+    /// It cannot be made ready: the sandbox is not started.
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Serves the FUSE file system behind `device`, until the layer is dropped. Called once for [`super::plan::Root::Fuse`],
     /// when it is mounted; it may start threads, because the agent forks no more.
     ///

@@ -15,7 +15,7 @@ use crate::hooks::Choice;
 /// None can enforce the policy, and `--best-effort` was not given; what is lost has been told.
 pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest) -> Result<Vec<Hook>> {
     if args.hook == Choice::Auto {
-        // The LSM hook leaves the host's sockets in reach (docs/lsm.md): it is taken by name alone.
+        // The LSM hook has not been compared with the definition to the end (docs/lsm.md): it is taken by name alone.
         let exact = |hook: &Hook| *hook != Hook::Lsm && hook.losses(manifest).is_empty() && usable(*hook);
         let found: Vec<Hook> = Hook::ALL.into_iter().filter(exact).collect();
         if !found.is_empty() {
@@ -30,6 +30,14 @@ pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest) -> Result<Vec<Hook>> {
         bail!("the {hook} hook cannot enforce {} as written", args.policy.display());
     }
     Ok(vec![hook])
+}
+
+/// Whether the policy can only be asked in this process: none of the kernel's hooks is to be had, or wanted.
+pub(super) fn asks_here(args: &ExecArgs) -> bool {
+    match args.hook {
+        Choice::Named(hook) => hook == Hook::Fuse,
+        Choice::Auto => args.cgroup.is_none() && !usable(Hook::Kmod),
+    }
 }
 
 /// Whether this machine has what the hook needs. FUSE says so itself when it mounts.

@@ -11,9 +11,9 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Session};
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::policy::LoadedPolicy;
+use boesfs_runtime::policy::{LoadedPolicy, PolicyError};
 use boesfs_runtime::sandbox::layer::Layer;
-use boesfs_runtime::sandbox::plan::{Plan, Root};
+use boesfs_runtime::sandbox::plan::Root;
 use boesfs_runtime::sandbox::session::{Classes, Unclassed};
 use boesfs_runtime::sandbox::{self, Ended, zones};
 use rustix::fs::{Mode, OFlags, open};
@@ -26,70 +26,92 @@ const LIFETIME: Duration = Duration::from_secs(1);
 
 /// Runs the command under `object`.
 pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep: CapabilitySet) -> Result<Ended> {
-    let policy = LoadedPolicy::new(object).with_context(|| format!("cannot use {}", args.policy.display()))?;
-    let zones = if args.no_native { Vec::new() } else { zones::find(policy.tables(), classes) };
+    let zones = if args.no_native { Vec::new() } else { zones::find(&object.tables, classes) };
     let root = match zones.as_slice() {
         [zone] if zone.path == Path::new("/") => Root::Native(zone.access),
         _ => Root::Fuse(zones),
     };
     if args.verbose {
-        tell::setup(Hook::Fuse, policy.manifest(), classes, &root);
+        tell::setup(Hook::Fuse, &object.manifest, classes, &root);
     }
-    let plan = plan(args, policy.manifest(), root, keep)?;
-    let recorder = recorder(args, policy.manifest(), policy.tables(), classes)?;
-    let ended = supervise(policy, &plan, classes, &recorder, args);
-    finish(args, recorder);
-    ended
-}
-
-/// The FUSE hook at work.
-struct Fuse {
-    /// Until the file system is served.
-    config: Option<Config>,
-    served: Option<Mount>,
-}
-
-impl Layer for Fuse {
-    fn serve(&mut self, device: OwnedFd) -> io::Result<()> {
-        let config = self.config.take().ok_or(io::ErrorKind::AlreadyExists)?;
-        self.served = Some(Mount::serve(device, config).map_err(io::Error::other)?);
-        Ok(())
-    }
-}
-
-fn supervise(
-    policy: LoadedPolicy,
-    plan: &Plan,
-    classes: &Classes,
-    recorder: &Recorder,
-    args: &ExecArgs,
-) -> Result<Ended> {
+    let plan = plan(args, &object.manifest, root, keep)?;
+    let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     let directory = |path: &str| -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         open(path, flags, Mode::empty()).with_context(|| format!("cannot open {path}"))
     };
-    let subjects = policy.manifest().subjects.clone();
     let session = match (classes.list.as_slice(), classes.without) {
         ([class], Unclassed::Impossible) => Session::Fixed(*class),
         _ => Session::ByProcess,
     };
     // Without these capabilities, every process of the sandbox is of the agent's user and groups.
     let changes_user = plan.keep.intersects(CapabilitySet::SETUID | CapabilitySet::SETGID);
-    let policy = Arc::new(policy);
-    let config = Config {
+    let parts = Parts {
+        object,
         root: directory("/")?,
-        policy: Policy { checker: policy.clone(), rights: policy, subjects },
+        proc: directory("/proc")?,
         session,
         identity: if changes_user { Identity::Caller } else { Identity::Own },
-        sink: Arc::new(recorder.clone()),
-        proc: directory("/proc")?,
-        seen_at: PathBuf::from("/"),
-        lifetime: LIFETIME,
-        passthrough: Passthrough::Auto,
-        threads: processors().clamp(2, 8),
+        recorder: recorder.clone(),
     };
-    let mut layer = Fuse { config: Some(config), served: None };
-    Ok(sandbox::run(plan, &mut layer, &mut note(args))?)
+    let mut layer = Fuse { parts: Some(parts), config: None, served: None };
+    let ended = sandbox::run(&plan, &mut layer, &mut note(args));
+    drop(layer);
+    finish(args, recorder);
+    Ok(ended?)
+}
+
+/// What the file system is made of.
+struct Parts {
+    object: PolicyObject,
+    root: OwnedFd,
+    proc: OwnedFd,
+    session: Session,
+    identity: Identity,
+    recorder: Recorder,
+}
+
+impl Parts {
+    /// Readies the policy's functions.
+    fn config(self) -> Result<Config, PolicyError> {
+        let policy = Arc::new(LoadedPolicy::new(self.object)?);
+        let subjects = policy.manifest().subjects.clone();
+        Ok(Config {
+            root: self.root,
+            policy: Policy { checker: policy.clone(), rights: policy, subjects },
+            session: self.session,
+            identity: self.identity,
+            sink: Arc::new(self.recorder),
+            proc: self.proc,
+            seen_at: PathBuf::from("/"),
+            lifetime: LIFETIME,
+            passthrough: Passthrough::Auto,
+            threads: processors().clamp(2, 8),
+        })
+    }
+}
+
+/// The FUSE hook at work.
+struct Fuse {
+    /// Until the policy is ready.
+    parts: Option<Parts>,
+    /// Until the file system is served.
+    config: Option<Config>,
+    served: Option<Mount>,
+}
+
+impl Layer for Fuse {
+    fn prepare(&mut self) -> io::Result<()> {
+        let parts = self.parts.take().ok_or(io::ErrorKind::AlreadyExists)?;
+        self.config = Some(parts.config().map_err(io::Error::other)?);
+        Ok(())
+    }
+
+    fn serve(&mut self, device: OwnedFd) -> io::Result<()> {
+        let config = self.config.take().ok_or(io::ErrorKind::AlreadyExists)?;
+        self.served = Some(Mount::serve(device, config).map_err(io::Error::other)?);
+        Ok(())
+    }
 }
 
 /// How many processors this process may use. `std` looks at the limits of cgroups besides, in a dozen files: while the workload

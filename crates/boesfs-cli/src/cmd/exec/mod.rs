@@ -168,7 +168,7 @@ fn show(error: &anyhow::Error) -> ExitCode {
 }
 
 fn try_exec(args: &ExecArgs) -> Result<Ended> {
-    let object = read(args)?;
+    let object = if choose::asks_here(args) { load::functions(&args.policy, &setting(args))? } else { read(args)? };
     if let Some(path) = &args.cgroup {
         // Nobody knows whose tasks come and go there.
         let any = CapabilitySet::SETUID | CapabilitySet::SETGID;
@@ -199,8 +199,11 @@ fn try_exec(args: &ExecArgs) -> Result<Ended> {
 
 /// The policy, as it is written now.
 fn read(args: &ExecArgs) -> Result<PolicyObject, LoadError> {
-    let setting = Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() };
-    load::object(&args.policy, &setting)
+    load::object(&args.policy, &setting(args))
+}
+
+fn setting(args: &ExecArgs) -> Setting<'_> {
+    Setting { names: &SystemNames, defines: &args.define, limits: Limits::default() }
 }
 
 /// What every hook's plan has in common.
