@@ -99,10 +99,8 @@ impl Trial<'_> {
         let Asks(op, place, _) = *ask;
         let op = match self.hook.mediation(op) {
             Mediation::Asked(_) => op,
-            // The watch itself is no request to any of the hooks that do not ask: what they say of `stat` is asked apart.
-            Mediation::Follows(..) if op == Op::Watch => return None,
             Mediation::Follows(leader, _) => leader,
-            Mediation::Unseen(_) => return None,
+            Mediation::Unasked(_) | Mediation::Unseen(_) => return None,
         };
         let path = self.at(place);
         let mut verdicts: Vec<Verdict> = Vec::new();

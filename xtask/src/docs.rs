@@ -66,6 +66,7 @@ fn operations() -> String {
         let args: Vec<String> = info.args.iter().map(|arg| format!("`{}`", arg.name())).collect();
         let hook = |mediation: Mediation| match mediation {
             Mediation::Asked(place) => format!("asks at {place}"),
+            Mediation::Unasked(why) => format!("not asked: {why}"),
             Mediation::Follows(op, why) => format!("follows `{op}`: {why}"),
             Mediation::Unseen(why) => format!("does not see it: {why}"),
         };

@@ -243,6 +243,15 @@ fn limits_and_hooks() {
     assert!(err(&refused).contains("error[BFS0802]"), "{}", err(&refused));
     let warned = check(&["--hook", "fuse", "--best-effort"]);
     assert!(warned.status.success() && err(&warned).contains("warning[BFS0802]"), "{}", err(&warned));
+    // What a hook is not asked about may not be refused by name.
+    fs::write(folder.path().join("p.bfs"), "default deny;\nallow stat on \"/**\";\ndeny stat, watch on \"/x\";")
+        .expect("a file");
+    let refused = check(&["--hook", "fuse"]);
+    assert!(err(&refused).contains("the fuse hook does not see `watch`"), "{}", err(&refused));
+    assert!(check(&["--hook", "kmod"]).status.success() && check(&["--hook", "lsm"]).status.success());
+    fs::write(folder.path().join("p.bfs"), "default deny;\nallow stat on \"/**\";\ndeny all on \"/x\";")
+        .expect("a file");
+    assert!(check(&["--hook", "fuse"]).status.success());
 }
 
 #[test]

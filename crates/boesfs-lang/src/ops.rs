@@ -52,6 +52,9 @@ pub enum Mediation {
     /// The hook cannot see the operation by itself: it follows the verdict on another one.
     /// A policy that names such an operation apart is refused by the hook.
     Follows(Op, &'static str),
+    /// The hook is not asked; what could be learned this way is the session's own doing. A rule that refuses the operation by
+    /// name is refused by the hook; a group or the default that does so is not.
+    Unasked(&'static str),
     /// The hook cannot see the operation at all. A policy that refuses it anywhere is refused by the hook.
     Unseen(&'static str),
 }
@@ -81,7 +84,7 @@ pub struct OpInfo {
 pub const COUNT: usize = 27;
 
 use Arg::{Flags, Length, Mode, Offset, Size};
-use Mediation::{Asked, Follows};
+use Mediation::{Asked, Follows, Unasked};
 
 /// A row whose operation every hook asks for: where FUSE, BPF LSM and the module do so.
 const fn row(
@@ -172,7 +175,7 @@ pub const TABLE: [OpInfo; COUNT] = [
         ["statfs", "sb_statfs", "statfs"]),
     row(Op::Watch, "watch", "watch an object for changes (inotify, fanotify)", &[],
         ["", "path_notify", "permission to read, in the two system calls"])
-        .fuse(Follows(Op::Stat, "inotify watches below FUSE without a request")),
+        .fuse(Unasked("the kernel watches FUSE without a request, and shows what happens through this mount: the session's own changes")),
 ];
 
 impl Op {

@@ -79,6 +79,11 @@ impl Hook {
                 {
                     lose(Lost::Difference { op, leader, why });
                 }
+                if let Mediation::Unasked(why) = self.mediation(op)
+                    && rule.effect != Effect::Allow
+                {
+                    lose(Lost::Operation { op, why });
+                }
             }
             if rule.effect != Effect::Allow {
                 self.blind().filter(|(op, _)| rule.ops.contains(*op)).for_each(|(op, why)| {
@@ -104,7 +109,7 @@ impl Hook {
     fn blind(self) -> impl Iterator<Item = (Op, &'static str)> {
         TABLE.iter().filter_map(move |info| match self.mediation(info.op) {
             Mediation::Unseen(why) => Some((info.op, why)),
-            Mediation::Asked(_) | Mediation::Follows(..) => None,
+            Mediation::Asked(_) | Mediation::Follows(..) | Mediation::Unasked(_) => None,
         })
     }
 }
