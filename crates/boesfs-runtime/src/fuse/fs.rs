@@ -249,9 +249,11 @@ impl Fs {
         Attr { ino, mode, uid, gid, nlink: 1, blksize: 4096, ..Attr::default() }
     }
 
-    /// The inode number users see: that of the object below, mixed with its device where that is not the root's.
+    /// The inode number users see: that of the object below, its upper half mixed with its device where that is not the root's.
+    ///
+    /// The lower half stays: git(1) keeps that much in its index, and would read every file again that seems to be another one.
     pub(super) fn ino(&self, dev: u64, ino: u64) -> u64 {
-        if dev == self.root_dev { ino } else { ino ^ (dev.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1 << 63) }
+        if dev == self.root_dev { ino } else { ino ^ (dev.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32 << 32 | 1 << 63) }
     }
 
     /// Replies with a name that leads to `node`.
