@@ -84,10 +84,12 @@ fn measure(rounds: u32, command: impl Fn() -> Command) -> Result<Vec<String>> {
         if said.contains("exit status: 124") {
             return Ok(vec![format!("over {PATIENCE} s"), "-".into()]);
         }
-        if let Some((_, status)) = said.rsplit_once("exit status: ") {
-            // A contestant may be unable to: that is a result, and what it said is shown beside the table.
-            eprint!("{said}");
-            return Ok(vec![format!("fails with status {}", status.trim()), "-".into()]);
+        // A contestant may be unable to: that is a result, and what it said is shown beside the table.
+        for end in ["exit status: ", "signal: "] {
+            if let Some((_, how)) = said.rsplit_once(end) {
+                eprint!("{said}");
+                return Ok(vec![format!("fails: {end}{}", how.trim()), "-".into()]);
+            }
         }
         let found: serde_json::Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{}: {said}", PathBuf::from(inner.get_program()).display()))?;
