@@ -136,10 +136,10 @@ pub fn object(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadEr
     object::read(&bytes(path, setting)?).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
 
-/// Like [`object`], without the programs that only kernels run.
+/// Like [`object()`], without the programs that only kernels run.
 ///
 /// # Errors
-/// As for [`object`].
+/// As for [`object()`].
 pub fn functions(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadError> {
     object::read_functions(&bytes(path, setting)?).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
