@@ -192,7 +192,11 @@ struct boesfs_rename {
 	struct dentry *trap;
 };
 
-/* Both lower directories are locked and both dentries still in them; or an error. */
+/*
+ * Both lower directories are locked and both dentries still in them; or an
+ * error. That an object would go into itself the kernel has found out above:
+ * where only the tree below says so, it has moved.
+ */
 static inline int boesfs_start_rename(struct boesfs_rename *rename, struct mnt_idmap *idmap,
 				      struct dentry *old_parent, struct dentry *old,
 				      struct dentry *new_parent, struct dentry *new,
@@ -208,7 +212,7 @@ static inline int boesfs_start_rename(struct boesfs_rename *rename, struct mnt_i
 		.flags = flags,
 	};
 	err = start_renaming_two_dentries(&rename->data, old, new);
-	return err == -EINVAL && (d_unhashed(old) || d_unhashed(new)) ? -ESTALE : err;
+	return err == -EINVAL ? -ESTALE : err;
 #else
 	struct dentry *trap = lock_rename(old_parent, new_parent);
 
@@ -221,7 +225,7 @@ static inline int boesfs_start_rename(struct boesfs_rename *rename, struct mnt_i
 	}
 	if (trap == old || trap == new) {
 		unlock_rename(old_parent, new_parent);
-		return trap == old ? -EINVAL : -ENOTEMPTY;
+		return trap == old ? -ESTALE : -ENOTEMPTY;
 	}
 #ifdef BOESFS_HAVE_RENAME_PARENTS
 	rename->data = (struct renamedata) {
