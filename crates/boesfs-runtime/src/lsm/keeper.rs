@@ -120,14 +120,21 @@ impl Drop for Keeper {
     }
 }
 
+/// What people, terminals and service managers send to a process.
+const MEANT_FOR_THE_AGENT: [i32; 7] =
+    [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGTSTP, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
+
 /// Starts the process. Gives the agent's end of the channel, and the process.
 fn fork(cgroup: &Cgroup) -> io::Result<(OwnedFd, Pid)> {
     let agent = pidfd_open(getpid(), PidfdFlags::empty())?;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    // Before the fork: there is no moment at which a signal meant for the agent would end the keeper.
-    let signals = SignalSet::all().block();
+    // Before the fork: there is no moment at which a signal meant for the agent would end the keeper. Not SIGHUP: who blocks that
+    // is taken for an agent that can be asked to reload, and would be ended by the question. A keeper that it ends now is one
+    // that never said it is there.
+    let signals = SignalSet::of(&MEANT_FOR_THE_AGENT).block();
     let forked = sys::fork(Lineage::Child);
     if let Ok(Fork::Child) = forked {
+        SignalSet::all().block();
         let ready = withdraw(cgroup, &agent, &theirs);
         if ready.is_ok() && rustix::io::write(&theirs, &[0]).is_ok() {
             keep(cgroup, &agent, &theirs);
