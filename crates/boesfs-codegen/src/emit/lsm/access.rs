@@ -11,10 +11,9 @@ use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::Facts;
 use crate::emit::layout::{Data, Doubt, Map, session};
 
-use super::PROGRAMS;
 use super::entries::{Asked, ECHILD, ask_found, plain};
 use super::find::{doubt, lookup, pass, unless_for_itself};
-use super::scope::{ARGS, in_scope, peek};
+use super::scope::{ARGS, entry, in_scope, peek};
 
 use Reg as R;
 
@@ -34,10 +33,8 @@ mod name {
 /// The program.
 pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     const NAME: i16 = ARGS - name::BYTES;
-    let program = "lsm_inode_permission";
-    let section = PROGRAMS.iter().find(|other| other.name == program).map_or("", |program| program.section);
     let (pass, held) = (a.label(), a.label());
-    a.entry(program, section);
+    entry(a, "lsm_inode_permission");
     a.note("access(2), by a task of the cgroup");
     a.mov(R::R6, R::R1);
     a.load(Size::B8, R::R7, R::R6, 8);

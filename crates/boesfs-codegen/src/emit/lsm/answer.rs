@@ -8,8 +8,8 @@ use crate::emit::layout::{Data, Doubt, Map, event, live, place, scratch, supers}
 use crate::tables::verdict_bits;
 
 use super::climb::count;
-use super::find::{lookup, task_room};
-use super::scope::{self, peek};
+use super::find::lookup;
+use super::scope::{self, F_CREATE, of_this_task, peek};
 
 use Reg as R;
 
@@ -79,9 +79,7 @@ pub(super) fn answer(a: &mut Assembler) {
 
     a.note("an event, in the task's scratch memory; no memory: counted as lost");
     a.bind(record);
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.mov(R::R2, R::R0);
-    task_room(a);
+    of_this_task(a, Map::Scratch, F_CREATE);
     a.branch(Test::Eq, R::R0, 0, lost);
     a.store(Size::B8, R::R10, ROOM, R::R0);
     let at = |field: usize| (scratch::EVENT + field) as i16;

@@ -7,10 +7,10 @@ use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, Table, event, live, scratch};
-use crate::emit::{Facts, add_table};
+use crate::emit::Facts;
+use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, event, live, scratch};
 
-use super::find::{NAMES_OF_ITS_OWN, doubt, found};
+use super::find::{NAMES_OF_ITS_OWN, doubt, found, state_entry};
 
 use Reg as R;
 
@@ -193,26 +193,18 @@ fn climb_up(a: &mut Assembler) {
 /// Registers: r6 scratch, r7 the dentry, r8 how many are left, r9 rounds left.
 fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     const LENGTH: i16 = -8;
-    let (next, done, raced, deep) = (a.label(), a.label(), a.label(), a.label());
+    let (done, raced, deep) = (a.label(), a.label(), a.label());
     let (exact, inexact) = (a.label(), a.label());
     of_scratch(a, "climb_down");
     a.note("state = step(state, name, length)");
-    a.load(Size::B8, R::R8, R::R6, scratch::LEFT as i16);
-    a.branch(Test::Gt, R::R8, DEPTH as i32, deep);
-    a.mov(R::R9, FEW);
-    a.bind(next);
-    a.branch(Test::Lt, R::R8, 1, done);
-    a.alu(AluOp::Sub, R::R8, 1);
-    chain(a, R::R7, scratch::CHAIN);
+    let next = each_left(a, done, deep);
     // A name that is one of several says nothing, but below a leaf of the automaton.
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_FLAGS);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
     a.alu(AluOp::And, R::R1, NAMES_OF_ITS_OWN);
     a.branch(Test::Eq, R::R1, 0, exact);
     a.load(Size::B8, R::R1, R::R6, scratch::STATE as i16);
-    a.alu(AluOp::And, R::R1, facts.mask(Table::States));
-    a.alu(AluOp::Lsh, R::R1, 4);
-    add_table(a, R::R1, R::R2, Table::States);
+    state_entry(a, facts);
     a.load(Size::B4, R::R1, R::R1, 12);
     a.branch(Test::Ne, R::R1, 0, inexact);
     a.bind(exact);
@@ -239,12 +231,7 @@ fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     a.call("step");
     a.mov32(R::R0, R::R0);
     a.store(Size::B8, R::R6, scratch::STATE as i16, R::R0);
-    a.alu(AluOp::Sub, R::R9, 1);
-    a.branch(Test::SGt, R::R9, 0, next);
-    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R8);
-    say(a, MORE);
-    a.bind(done);
-    say(a, DONE);
+    next_left(a, next, done);
     a.bind(raced);
     doubt(a, Doubt::Raced);
     a.bind(inexact);
@@ -253,13 +240,9 @@ fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     doubt(a, Doubt::Deep);
 }
 
-/// `climb_check(scratch)`: whether a few dentries of the chain have the sequence numbers that they had, even ones.
-///
-/// Registers: r6 scratch, r7 the dentry, r8 how many are left, r9 rounds left.
-fn climb_check(a: &mut Assembler) {
-    let (next, done, raced, deep) = (a.label(), a.label(), a.label(), a.label());
-    of_scratch(a, "climb_check");
-    a.note("every sequence number is what it was, and even");
+/// Begins [`FEW`] rounds over what is left of the chain, from its end on: r7 is the dentry, r8 its number. The label is that of a round.
+fn each_left(a: &mut Assembler, done: Label, deep: Label) -> Label {
+    let next = a.label();
     a.load(Size::B8, R::R8, R::R6, scratch::LEFT as i16);
     a.branch(Test::Gt, R::R8, DEPTH as i32, deep);
     a.mov(R::R9, FEW);
@@ -267,18 +250,34 @@ fn climb_check(a: &mut Assembler) {
     a.branch(Test::Lt, R::R8, 1, done);
     a.alu(AluOp::Sub, R::R8, 1);
     chain(a, R::R7, scratch::CHAIN);
-    peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_SEQUENCE);
-    chain(a, R::R1, scratch::SEQUENCES);
-    a.load(Size::B8, R::R2, R::R6, scratch::WORD as i16);
-    a.branch(Test::Ne, R::R1, R::R2, raced);
-    a.alu(AluOp::And, R::R1, 1);
-    a.branch(Test::Ne, R::R1, 0, raced);
+    next
+}
+
+/// Ends a round of [`each_left`]; says whether that was the last one of the chain.
+fn next_left(a: &mut Assembler, next: Label, done: Label) {
     a.alu(AluOp::Sub, R::R9, 1);
     a.branch(Test::SGt, R::R9, 0, next);
     a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R8);
     say(a, MORE);
     a.bind(done);
     say(a, DONE);
+}
+
+/// `climb_check(scratch)`: whether a few dentries of the chain have the sequence numbers that they had, even ones.
+///
+/// Registers: r6 scratch, r7 the dentry, r8 how many are left, r9 rounds left.
+fn climb_check(a: &mut Assembler) {
+    let (done, raced, deep) = (a.label(), a.label(), a.label());
+    of_scratch(a, "climb_check");
+    a.note("every sequence number is what it was, and even");
+    let next = each_left(a, done, deep);
+    peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_SEQUENCE);
+    chain(a, R::R1, scratch::SEQUENCES);
+    a.load(Size::B8, R::R2, R::R6, scratch::WORD as i16);
+    a.branch(Test::Ne, R::R1, R::R2, raced);
+    a.alu(AluOp::And, R::R1, 1);
+    a.branch(Test::Ne, R::R1, 0, raced);
+    next_left(a, next, done);
     a.bind(raced);
     doubt(a, Doubt::Raced);
     a.bind(deep);

@@ -10,7 +10,7 @@ use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
 use crate::emit::layout::Table;
 use crate::emit::{Facts, add_table};
 
-use super::find::{DOUBT, PASS, unless_for_itself};
+use super::find::{DOUBT, PASS, PASSED, state_entry, unless_for_itself};
 use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget};
 
 use Reg as R;
@@ -173,7 +173,7 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
         Object::Dentry(_) => {
             let (own, done) = (a.label(), a.label());
             a.note("the kernel acts for itself, below another file system: nothing to judge");
-            a.wide(R::R9, (PASS as u64) << 32);
+            a.wide(R::R9, PASSED);
             unless_for_itself(a, own);
             a.jump(done);
             a.bind(own);
@@ -260,9 +260,7 @@ fn row(a: &mut Assembler, facts: Facts<'_>, none: Label) {
     scope::class(a);
     a.branch(Test::Ge, R::R0, facts.tables.classes as i32, none);
     a.mov(R::R1, R::R9);
-    a.alu(AluOp::And, R::R1, facts.mask(Table::States));
-    a.alu(AluOp::Lsh, R::R1, 4);
-    add_table(a, R::R1, R::R2, Table::States);
+    state_entry(a, facts);
     a.load(Size::B4, R::R1, R::R1, 0);
     a.alu(AluOp::Add, R::R1, R::R0);
     a.alu(AluOp::And, R::R1, facts.mask(Table::Rows));

@@ -5,10 +5,10 @@
 
 use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Map, UNTOLD, place, scratch};
+use crate::emit::layout::{Map, UNTOLD, place};
 
-use super::find::{lookup, task_room};
-use super::scope::{begin, peek};
+use super::find::{lookup, ready};
+use super::scope::{F_CREATE, begin, of_this_task, peek};
 
 use Reg as R;
 
@@ -18,16 +18,6 @@ const ENOMEM: i32 = 12;
 pub(super) fn all(a: &mut Assembler) {
     bprm_committed_creds(a);
     task_alloc(a);
-}
-
-/// r0 = what is told of the current task. With `create`, room for it is made.
-pub(super) fn told(a: &mut Assembler, create: i32) {
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.mov(R::R2, R::R0);
-    a.place(R::R1, Place::Map(Map::Executable));
-    a.mov(R::R3, 0);
-    a.mov(R::R4, create);
-    a.helper(Helper::TaskStorageGet);
 }
 
 /// The task has become what it executes. Registers: r6 the context, r7 the dentry, r8 the mount, then its place, r9 the state.
@@ -56,16 +46,7 @@ fn bprm_committed_creds(a: &mut Assembler) {
     a.load(Size::B4, R::R1, R::R8, place::EXECUTABLES as i16);
     a.branch(Test::Eq, R::R1, 0, tell);
     a.note("state = climb(scratch), from the root of executables");
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.mov(R::R2, R::R0);
-    task_room(a);
-    a.branch(Test::Eq, R::R0, 0, untold);
-    a.store(Size::B8, R::R0, scratch::FROM as i16, R::R7);
-    a.load(Size::B8, R::R1, R::R8, place::ROOT as i16);
-    a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R1);
-    a.load(Size::B4, R::R1, R::R8, place::EXECUTABLES as i16);
-    a.store(Size::B8, R::R0, scratch::STATE as i16, R::R1);
-    a.mov(R::R1, R::R0);
+    ready(a, R::R7, (R::R8, 0), place::EXECUTABLES, untold);
     a.call("climb");
     a.mov(R::R9, R::R0);
     a.alu(AluOp::Rsh, R::R0, 32);
@@ -74,7 +55,7 @@ fn bprm_committed_creds(a: &mut Assembler) {
     a.wide(R::R9, UNTOLD);
     a.note("told; without room for it the task ends, which no hook can refuse any more");
     a.bind(tell);
-    told(a, 1);
+    of_this_task(a, Map::Executable, F_CREATE);
     a.branch(Test::Ne, R::R0, 0, known);
     a.mov(R::R1, SIGKILL);
     a.helper(Helper::SendSignal);
@@ -91,7 +72,7 @@ fn task_alloc(a: &mut Assembler) {
     const WORD: i16 = -8;
     let pass = begin(a, "lsm_task_alloc");
     a.note("what is told of this task");
-    told(a, 0);
+    of_this_task(a, Map::Executable, 0);
     a.branch(Test::Eq, R::R0, 0, pass);
     a.load(Size::B8, R::R1, R::R0, 0);
     a.store(Size::B8, R::R10, WORD, R::R1);
@@ -100,8 +81,7 @@ fn task_alloc(a: &mut Assembler) {
     a.load(Size::B8, R::R2, R::R6, 0);
     a.mov(R::R3, R::R10);
     a.alu(AluOp::Add, R::R3, i32::from(WORD));
-    // BPF_LOCAL_STORAGE_GET_F_CREATE
-    a.mov(R::R4, 1);
+    a.mov(R::R4, F_CREATE);
     a.helper(Helper::TaskStorageGet);
     a.branch(Test::Ne, R::R0, 0, pass);
     a.mov(R::R0, -ENOMEM);

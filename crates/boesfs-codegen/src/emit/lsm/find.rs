@@ -9,6 +9,7 @@ use crate::emit::{Facts, add_table};
 
 use super::climb::climb_here;
 use super::entries::{Asked, plain};
+use super::scope::{F_CREATE, of_this_task};
 
 use Reg as R;
 
@@ -36,6 +37,9 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     child(a, facts);
 }
 
+/// What is found where nothing is judged.
+pub(super) const PASSED: u64 = (PASS as u64) << 32;
+
 /// `r0 = doubt`, and returns.
 pub(super) fn doubt(a: &mut Assembler, doubt: Doubt) {
     a.wide(R::R0, found(doubt));
@@ -49,7 +53,7 @@ pub(super) const fn found(doubt: Doubt) -> u64 {
 
 /// `r0 = pass`, and returns.
 pub(super) fn pass(a: &mut Assembler) {
-    a.wide(R::R0, (PASS as u64) << 32);
+    a.wide(R::R0, PASSED);
     a.exit();
 }
 
@@ -148,31 +152,22 @@ fn by_places(a: &mut Assembler, facts: Facts<'_>) {
     a.mov(R::R8, R::R3);
     a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
     a.branch(Test::Gt, R::R1, supers::MOST as i32, several);
-    a.wide(R::R1, (DOUBT as u64) << 32 | Doubt::Nowhere as u64);
+    a.wide(R::R1, found(Doubt::Nowhere));
     a.store(Size::B8, R::R10, HARSHEST, R::R1);
     for number in 0..supers::MOST {
-        let at = |offset: usize| (supers::PLACES + number * place::BYTES + offset) as i16;
+        let at = supers::PLACES + number * place::BYTES;
         let (next, judged, first, compare, leave) = (a.label(), a.label(), a.label(), a.label(), a.label());
         a.note("climb(scratch) to this mount's root");
         a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
         a.branch(Test::Le, R::R1, number as i32, done);
-        a.wide(R::R9, (PASS as u64) << 32);
-        a.load(Size::B4, R::R1, R::R7, at(place::JUDGED));
+        a.wide(R::R9, PASSED);
+        a.load(Size::B4, R::R1, R::R7, (at + place::JUDGED) as i16);
         a.branch(Test::Eq, R::R1, 0, judged);
-        a.helper(Helper::GetCurrentTaskBtf);
-        a.mov(R::R2, R::R0);
-        task_room(a);
-        a.branch(Test::Eq, R::R0, 0, room);
-        a.store(Size::B8, R::R0, scratch::FROM as i16, R::R6);
-        a.load(Size::B8, R::R1, R::R7, at(place::ROOT));
-        a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R1);
-        a.load(Size::B4, R::R1, R::R7, at(place::STATE));
-        a.store(Size::B8, R::R0, scratch::STATE as i16, R::R1);
-        a.mov(R::R1, R::R0);
+        ready(a, R::R6, (R::R7, at), place::STATE, room);
         a.call("climb");
         a.mov(R::R9, R::R0);
         a.note("it is not below that one: the next; another doubt stands");
-        a.wide(R::R1, (DOUBT as u64) << 32 | Doubt::Nowhere as u64);
+        a.wide(R::R1, found(Doubt::Nowhere));
         a.branch(Test::Eq, R::R9, R::R1, next);
         a.alu(AluOp::Rsh, R::R0, 32);
         a.branch(Test::Eq, R::R0, DOUBT, leave);
@@ -319,16 +314,7 @@ fn dir(a: &mut Assembler) {
 
     a.note("climb(scratch)");
     a.bind(climb);
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.mov(R::R2, R::R0);
-    task_room(a);
-    a.branch(Test::Eq, R::R0, 0, room);
-    a.store(Size::B8, R::R0, scratch::FROM as i16, R::R6);
-    a.load(Size::B8, R::R1, R::R7, place::ROOT as i16);
-    a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R1);
-    a.load(Size::B4, R::R1, R::R7, place::STATE as i16);
-    a.store(Size::B8, R::R0, scratch::STATE as i16, R::R1);
-    a.mov(R::R1, R::R0);
+    ready(a, R::R6, (R::R7, 0), place::STATE, room);
     climb_here(a, CLIMB, ROUNDS);
     a.store(Size::B8, R::R10, STATE, R::R0);
     a.mov(R::R1, R::R0);
@@ -342,8 +328,7 @@ fn dir(a: &mut Assembler) {
     a.place(R::R1, Place::Map(Map::Dirs));
     a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_INODE);
     a.mov(R::R3, 0);
-    // BPF_LOCAL_STORAGE_GET_F_CREATE
-    a.mov(R::R4, 1);
+    a.mov(R::R4, F_CREATE);
     a.helper(Helper::InodeStorageGet);
     a.branch(Test::Eq, R::R0, 0, leave);
     a.alu(AluOp::Lsh, R::R9, dir_bits::STATE as i32);
@@ -386,9 +371,7 @@ fn child(a: &mut Assembler, facts: Facts<'_>) {
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
     a.mov(R::R1, R::R7);
-    a.alu(AluOp::And, R::R1, facts.mask(Table::States));
-    a.alu(AluOp::Lsh, R::R1, 4);
-    add_table(a, R::R1, R::R2, Table::States);
+    state_entry(a, facts);
     a.load(Size::B4, R::R2, R::R1, 12);
     a.branch(Test::Ne, R::R2, 0, name);
     a.load(Size::B4, R::R0, R::R1, 8);
@@ -434,11 +417,22 @@ pub(super) fn lookup(a: &mut Assembler, map: Map, key: i16) {
     a.helper(Helper::MapLookupElem);
 }
 
-/// `r0 = scratch memory of the task in r2`
-pub(super) fn task_room(a: &mut Assembler) {
-    a.place(R::R1, Place::Map(Map::Scratch));
-    a.mov(R::R3, 0);
-    // BPF_LOCAL_STORAGE_GET_F_CREATE
-    a.mov(R::R4, 1);
-    a.helper(Helper::TaskStorageGet);
+/// r0 = r1 = the task's scratch memory, ready to climb from the dentry in `from` to the root of a place, which is at an offset of what
+/// a register points to, and has its state at `state`. Goes to `room` where there is no memory.
+pub(super) fn ready(a: &mut Assembler, from: Reg, (to, at): (Reg, usize), state: usize, room: Label) {
+    of_this_task(a, Map::Scratch, F_CREATE);
+    a.branch(Test::Eq, R::R0, 0, room);
+    a.store(Size::B8, R::R0, scratch::FROM as i16, from);
+    a.load(Size::B8, R::R1, to, (at + place::ROOT) as i16);
+    a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R1);
+    a.load(Size::B4, R::R1, to, (at + state) as i16);
+    a.store(Size::B8, R::R0, scratch::STATE as i16, R::R1);
+    a.mov(R::R1, R::R0);
+}
+
+/// r1 = the entry of the state in r1. Changes r2.
+pub(super) fn state_entry(a: &mut Assembler, facts: Facts<'_>) {
+    a.alu(AluOp::And, R::R1, facts.mask(Table::States));
+    a.alu(AluOp::Lsh, R::R1, 4);
+    add_table(a, R::R1, R::R2, Table::States);
 }

@@ -4,12 +4,12 @@ use boesfs_lang::cond::Arg;
 use boesfs_lang::ops::Op;
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Reg, Size, Test};
 use crate::emit::Facts;
 
 use super::answer::EXDEV;
 use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
-use super::scope::{begin, class, forget, peek_inode};
+use super::scope::{asker, begin, class, forget, peek_inode};
 
 use Reg as R;
 
@@ -200,12 +200,7 @@ pub(super) fn judge_function(a: &mut Assembler, facts: Facts<'_>) {
     a.store(Size::B8, R::R10, at(Arg::Flags), R::R5);
     plain(a, facts, Asked::Number(R::R8), pass);
     a.note("the arguments of the question");
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.load_field(Size::B8, R::R0, R::R0, Field::TASK_CRED);
-    a.load_field(Size::B4, R::R1, R::R0, Field::CRED_USER);
-    a.store(Size::B8, R::R10, at(Arg::Uid), R::R1);
-    a.load_field(Size::B4, R::R1, R::R0, Field::CRED_GROUP);
-    a.store(Size::B8, R::R10, at(Arg::Gid), R::R1);
+    asker(a, ARGS);
     a.mov(R::R3, R::R6);
     const { assert!(Op::Create as u32 + 3 == Op::Symlink as u32) };
     a.branch(Test::Lt, R::R8, Op::Create as i32, object);

@@ -9,12 +9,11 @@
 //! going on when the programs were attached ends without a beginning.
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::layout::{Data, Map, dir_bits, live};
 
-use super::PROGRAMS;
 use super::entries::{S_IFDIR, S_IFMT};
-use super::scope::peek_inode;
+use super::scope::{F_CREATE, entry, of_this_task, peek_inode};
 
 use Reg as R;
 
@@ -31,22 +30,21 @@ pub(super) fn all(a: &mut Assembler) {
     ends(a);
 }
 
-fn entry(a: &mut Assembler, name: &str) {
-    let section = PROGRAMS.iter().find(|program| program.name == name).map_or("", |program| program.section);
-    a.entry(name, section);
+fn begin(a: &mut Assembler, name: &str) {
+    entry(a, name);
     a.note("whose rename it is does not matter");
     a.mov(R::R6, R::R1);
 }
 
 /// The hook is asked once for a rename, and twice for an exchange, the other way round first.
 fn begins(a: &mut Assembler) {
-    entry(a, "lsm_inode_rename");
+    begin(a, "lsm_inode_rename");
     let (leave, count, known) = (a.label(), a.label(), a.label());
     a.note("a directory");
     a.load(Size::B8, R::R7, R::R6, 8);
     unless_directory(a, R::R7, leave);
     a.note("the first of this task: it moves. No room to remember it: for good");
-    renaming(a, 1);
+    of_this_task(a, Map::Renaming, F_CREATE);
     a.constant(R::R8, GENERATION | 1);
     a.branch(Test::Eq, R::R0, 0, count);
     a.load(Size::B8, R::R1, R::R0, 0);
@@ -63,13 +61,13 @@ fn begins(a: &mut Assembler) {
 }
 
 fn ends(a: &mut Assembler) {
-    entry(a, "rename_ends");
+    begin(a, "rename_ends");
     let (leave, other, ended, moved) = (a.label(), a.label(), a.label(), a.label());
     a.note("the one that this task began with: it moves no more");
     a.load(Size::B8, R::R6, R::R6, 0);
     a.load_field(Size::B8, R::R7, R::R6, Field::RENAME_OLD);
     a.load_field(Size::B8, R::R9, R::R6, Field::RENAME_NEW);
-    renaming(a, 0);
+    of_this_task(a, Map::Renaming, 0);
     a.branch(Test::Eq, R::R0, 0, other);
     a.load(Size::B8, R::R1, R::R0, 0);
     a.branch(Test::Eq, R::R1, R::R7, ended);
@@ -101,16 +99,6 @@ fn unless_directory(a: &mut Assembler, dentry: Reg, other: Label) {
     a.load(Size::B8, R::R1, R::R10, WORD);
     a.alu(AluOp::And, R::R1, S_IFMT);
     a.branch(Test::Ne, R::R1, S_IFDIR, other);
-}
-
-/// r0 = what the task is renaming, see [`Map::Renaming`]. With `create`, room for it is made.
-fn renaming(a: &mut Assembler, create: i32) {
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.mov(R::R2, R::R0);
-    a.place(R::R1, Place::Map(Map::Renaming));
-    a.mov(R::R3, 0);
-    a.mov(R::R4, create);
-    a.helper(Helper::TaskStorageGet);
 }
 
 /// Adds r8 to what moves and to the generation; not to the generation where it has come to its end.

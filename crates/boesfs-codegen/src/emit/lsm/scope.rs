@@ -4,20 +4,25 @@ use boesfs_lang::cond::{ARG_COUNT, Arg};
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, UNTOLD, live, session, who};
+use crate::emit::layout::{Data, Map, UNTOLD, live, session, who};
 
-use super::{PROGRAMS, executables};
+use super::PROGRAMS;
 
 use Reg as R;
 
 /// Where the arguments of a question are, on the stack of an entry program.
 pub(super) const ARGS: i16 = -8 * ARG_COUNT as i16;
 
+/// Begins the program `name`, in its section.
+pub(super) fn entry(a: &mut Assembler, name: &str) {
+    let section = PROGRAMS.iter().find(|program| program.name == name).map_or("", |program| program.section);
+    a.entry(name, section);
+}
+
 /// Begins the program `name` for a kernel hook: r6 is its context. Goes to the label it gives, which must return 0, for
 /// tasks outside of the session's cgroup, and before it is armed.
 pub(super) fn begin(a: &mut Assembler, name: &str) -> Label {
-    let section = PROGRAMS.iter().find(|program| program.name == name).map_or("", |program| program.section);
-    a.entry(name, section);
+    entry(a, name);
     a.note("not a task of the cgroup, or not yet: nothing to say");
     let pass = a.label();
     a.mov(R::R6, R::R1);
@@ -91,7 +96,7 @@ pub(super) fn subject_now(a: &mut Assembler) {
     a.helper(Helper::ProbeReadKernel);
     a.branch(Test::Ne, R::R0, 0, many);
     a.note("the executable; not told: nobody");
-    executables::told(a, 0);
+    of_this_task(a, Map::Executable, 0);
     a.branch(Test::Eq, R::R0, 0, told);
     a.load(Size::B8, R::R1, R::R0, 0);
     a.wide(R::R2, UNTOLD);
@@ -107,6 +112,19 @@ pub(super) fn subject_now(a: &mut Assembler) {
     a.alu(AluOp::Add, R::R1, i32::from(WHO));
     a.call("subject");
     a.exit();
+}
+
+/// `BPF_LOCAL_STORAGE_GET_F_CREATE`: room is made where there is none.
+pub(super) const F_CREATE: i32 = 1;
+
+/// r0 = what `map` keeps for the current task, or 0. `flags` are 0 or [`F_CREATE`].
+pub(super) fn of_this_task(a: &mut Assembler, map: Map, flags: i32) {
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.mov(R::R2, R::R0);
+    a.place(R::R1, Place::Map(map));
+    a.mov(R::R3, 0);
+    a.mov(R::R4, flags);
+    a.helper(Helper::TaskStorageGet);
 }
 
 /// Makes `value` one of which the verifier knows nothing, though it stays as it is: what follows is verified once then, not once for each
@@ -170,6 +188,16 @@ pub(super) fn peek(a: &mut Assembler, to: i16, bytes: i32) {
     a.helper(Helper::ProbeReadKernel);
 }
 
+/// Fills in who asks, among the arguments at `args` of the stack.
+pub(super) fn asker(a: &mut Assembler, args: i16) {
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.load_field(Size::B8, R::R0, R::R0, Field::TASK_CRED);
+    for (arg, field) in [(Arg::Uid, Field::CRED_USER), (Arg::Gid, Field::CRED_GROUP)] {
+        a.load_field(Size::B4, R::R1, R::R0, field);
+        a.store(Size::B8, R::R10, args + 8 * arg as i16, R::R1);
+    }
+}
+
 /// Fills in the arguments on the stack. r6 is the context, r7 the dentry.
 pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source)]) {
     let at = |arg: Arg| ARGS + 8 * arg as i16;
@@ -178,12 +206,7 @@ pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source
     for arg in Arg::ALL {
         a.store(Size::B8, R::R10, at(arg), R::R1);
     }
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.load_field(Size::B8, R::R0, R::R0, Field::TASK_CRED);
-    a.load_field(Size::B4, R::R1, R::R0, Field::CRED_USER);
-    a.store(Size::B8, R::R10, at(Arg::Uid), R::R1);
-    a.load_field(Size::B4, R::R1, R::R0, Field::CRED_GROUP);
-    a.store(Size::B8, R::R10, at(Arg::Gid), R::R1);
+    asker(a, ARGS);
     a.mov(R::R3, R::R7);
     if matches!(owner, Owner::Directory) {
         a.load_field(Size::B8, R::R3, R::R3, Field::DENTRY_PARENT);
