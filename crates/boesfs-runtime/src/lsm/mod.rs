@@ -153,7 +153,7 @@ impl Guard {
         let start = Instant::now();
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let types = KernelTypes::of_this_kernel().map_err(system("read the kernel's types"))?;
-        let mut content = [0; session_bytes()];
+        let mut content = [0; session::BYTES];
         content[session::CGROUP..][..8].copy_from_slice(&scope.id.to_le_bytes());
         content[session::LEVEL..][..4].copy_from_slice(&scope.level.to_le_bytes());
         content[session::CLASS..][..4].copy_from_slice(&class.map_or(session::EACH, |class| class.0).to_le_bytes());
@@ -209,7 +209,7 @@ impl Guard {
         let programs = load_each(object, &loaded, &chosen)?;
         let load = start.elapsed() - maps;
         // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
-        let mut live = [0; live_bytes()];
+        let mut live = [0; live::BYTES];
         live[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
         sys::update(loaded.data(Data::Live), &live).map_err(kernel("maps"))?;
         let mut links = Vec::new();
@@ -301,14 +301,6 @@ fn load_each(
         programs.sort_by_key(|(program, _)| PROGRAMS.iter().position(|known| known.name == program.name));
         Ok(programs)
     })
-}
-
-const fn session_bytes() -> usize {
-    session::BYTES
-}
-
-const fn live_bytes() -> usize {
-    live::BYTES
 }
 
 /// The operations that are not plainly allowed everywhere for `class`, or for each class and for who has none.

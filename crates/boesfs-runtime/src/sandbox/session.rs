@@ -29,6 +29,15 @@ impl Classes {
         Classes { list: vec![class], without: Unclassed::Impossible }
     }
 
+    /// The class that everybody has; none, if subjects can differ.
+    #[must_use]
+    pub fn single(&self) -> Option<ClassId> {
+        match (self.list.as_slice(), self.without) {
+            ([class], Unclassed::Impossible) => Some(*class),
+            _ => None,
+        }
+    }
+
     /// Those of the caller's processes under a policy with these `subjects`, where they keep the capabilities `keep`.
     #[must_use]
     pub fn of_caller(subjects: &Subjects, keep: CapabilitySet) -> Classes {

@@ -9,15 +9,23 @@ use boesfs_runtime::{kmod, lsm};
 use super::ExecArgs;
 use crate::hooks::Choice;
 
-/// The hook that was asked for, or those that this machine has and that enforce the policy as written, the best first. Never none.
+/// The hook that was asked for, or those that this machine has, the best first. Never none.
+pub(super) fn candidates(args: &ExecArgs) -> Vec<Hook> {
+    match args.hook {
+        Choice::Named(hook) => vec![hook],
+        // The LSM hook has not been compared with the definition to the end (docs/lsm.md): it is taken by name alone.
+        Choice::Auto => Hook::ALL.into_iter().filter(|hook| *hook != Hook::Lsm && usable(*hook)).collect(),
+    }
+}
+
+/// Those of `candidates` that enforce the policy as written. Never none.
 ///
 /// # Errors
 /// None can enforce the policy, and `--best-effort` was not given; what is lost has been told.
-pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest) -> Result<Vec<Hook>> {
+pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest, candidates: &[Hook]) -> Result<Vec<Hook>> {
     if args.hook == Choice::Auto {
-        // The LSM hook has not been compared with the definition to the end (docs/lsm.md): it is taken by name alone.
-        let exact = |hook: &Hook| *hook != Hook::Lsm && hook.losses(manifest).is_empty() && usable(*hook);
-        let found: Vec<Hook> = Hook::ALL.into_iter().filter(exact).collect();
+        let exact = |hook: &&Hook| hook.losses(manifest).is_empty();
+        let found: Vec<Hook> = candidates.iter().filter(exact).copied().collect();
         if !found.is_empty() {
             return Ok(found);
         }
@@ -30,14 +38,6 @@ pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest) -> Result<Vec<Hook>> {
         bail!("the {hook} hook cannot enforce {} as written", args.policy.display());
     }
     Ok(vec![hook])
-}
-
-/// Whether the policy can only be asked in this process: none of the kernel's hooks is to be had, or wanted.
-pub(super) fn asks_here(args: &ExecArgs) -> bool {
-    match args.hook {
-        Choice::Named(hook) => hook == Hook::Fuse,
-        Choice::Auto => args.cgroup.is_none() && !usable(Hook::Kmod),
-    }
 }
 
 /// Whether this machine has what the hook needs. FUSE says so itself when it mounts.

@@ -14,7 +14,7 @@ use boesfs_runtime::hook::Hook;
 use boesfs_runtime::policy::{LoadedPolicy, PolicyError};
 use boesfs_runtime::sandbox::layer::Layer;
 use boesfs_runtime::sandbox::plan::Root;
-use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::session::Classes;
 use boesfs_runtime::sandbox::{self, Ended, zones};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::CapabilitySet;
@@ -40,10 +40,7 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         open(path, flags, Mode::empty()).with_context(|| format!("cannot open {path}"))
     };
-    let session = match (classes.list.as_slice(), classes.without) {
-        ([class], Unclassed::Impossible) => Session::Fixed(*class),
-        _ => Session::ByProcess,
-    };
+    let session = classes.single().map_or(Session::ByProcess, Session::Fixed);
     // Without these capabilities, every process of the sandbox is of the agent's user and groups.
     let changes_user = plan.keep.intersects(CapabilitySet::SETUID | CapabilitySet::SETGID);
     let parts = Parts {

@@ -12,7 +12,7 @@ use boesfs_runtime::hook::Hook;
 use boesfs_runtime::kmod::{KmodTree, Policy, Watch};
 use boesfs_runtime::sandbox::layer::Layer;
 use boesfs_runtime::sandbox::plan::Root;
-use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::session::Classes;
 use boesfs_runtime::sandbox::{self, Ended};
 use rustix::thread::CapabilitySet;
 
@@ -30,11 +30,8 @@ pub(super) struct Registered {
 /// # Errors
 /// It cannot enforce it for these subjects, or does not take it.
 pub(super) fn prepare(object: &PolicyObject, classes: &Classes) -> Result<Registered> {
-    let class = match (classes.list.as_slice(), classes.without) {
-        ([class], Unclassed::Impossible) => Some(*class),
-        // The module finds out who asks.
-        _ => None,
-    };
+    // Where there is none, the module finds out who asks.
+    let class = classes.single();
     let policy = Policy::register(object)?;
     let tree = policy.tree(class)?;
     Ok(Registered { class, policy, tree })

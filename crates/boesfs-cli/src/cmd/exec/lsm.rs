@@ -12,7 +12,7 @@ use boesfs_runtime::hook::Hook;
 use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard, Keeper, Tree};
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
-use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::session::Classes;
 use boesfs_runtime::sandbox::zones::Access;
 use boesfs_runtime::sandbox::{self, Allocation, Ended};
 use rustix::thread::CapabilitySet;
@@ -32,20 +32,25 @@ pub(super) struct Prepared {
 /// # Errors
 /// It cannot enforce it for these subjects, or does not take it.
 pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes) -> Result<Prepared> {
-    let class = match (classes.list.as_slice(), classes.without) {
-        ([class], Unclassed::Impossible) => Some(*class),
-        // What is executed is known, but another file may be given the name of an executable, and so its role.
-        _ if !object.manifest.subjects.exes.is_empty() => bail!(
-            "the {} hook does not keep the names of executables, and the policy has roles for some: \
-             name the roles with --role, or use --hook fuse",
-            Hook::Lsm
-        ),
-        _ => None,
-    };
+    let class = class(object, classes, ", or use --hook fuse")?;
     // Forked first: there is one thread.
     let keeper = Keeper::start(Cgroup::new()?)?;
     let guard = load(args, object, class, &keeper)?;
     Ok(Prepared { class, keeper, guard })
+}
+
+/// The class of everyone; none: each one's own. What else there is to do than to name roles is told with a refusal.
+pub(super) fn class(object: &PolicyObject, classes: &Classes, or: &str) -> Result<Option<ClassId>> {
+    let class = classes.single();
+    // What is executed is known, but another file may be given the name of an executable, and so its role.
+    if class.is_none() && !object.manifest.subjects.exes.is_empty() {
+        bail!(
+            "the {} hook does not keep the names of executables, and the policy has roles for some: \
+             name the roles with --role{or}",
+            Hook::Lsm
+        );
+    }
+    Ok(class)
 }
 
 /// Loads the programs for the keeper's cgroup; shows what the verifier has to say, if anything.

@@ -168,13 +168,16 @@ fn show(error: &anyhow::Error) -> ExitCode {
 }
 
 fn try_exec(args: &ExecArgs) -> Result<Ended> {
-    let object = if choose::asks_here(args) { load::functions(&args.policy, &setting(args))? } else { read(args)? };
+    let candidates = choose::candidates(args);
+    // Where the policy can only be asked in this process, the programs for the kernel are left out.
+    let asked_here = args.cgroup.is_none() && candidates == [Hook::Fuse];
+    let object = if asked_here { load::functions(&args.policy, &setting(args))? } else { read(args)? };
     if let Some(path) = &args.cgroup {
         // Nobody knows whose tasks come and go there.
         let any = CapabilitySet::SETUID | CapabilitySet::SETGID;
         return police::run(args, &object, &classes(args, &object.manifest, any)?, path);
     }
-    let hooks = choose::hooks(args, &object.manifest)?;
+    let hooks = choose::hooks(args, &object.manifest, &candidates)?;
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
     let classes = classes(args, &object.manifest, keep)?;
     let mut left = hooks.iter().peekable();

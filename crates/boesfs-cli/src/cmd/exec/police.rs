@@ -4,11 +4,10 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use boesfs_codegen::object::PolicyObject;
-use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::hook::{Hook, Lost};
 use boesfs_runtime::lsm::{Cgroup, Doubts, End, Interrupts, Keeper, Tree};
 use boesfs_runtime::sandbox::Ended;
-use boesfs_runtime::sandbox::session::{Classes, Unclassed};
+use boesfs_runtime::sandbox::session::Classes;
 
 use super::choose::describe;
 use super::{ExecArgs, finish, lsm, recorder};
@@ -26,7 +25,7 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     for loss in &losses {
         eprintln!("boesfs: {}: {}", describe(Hook::Lsm, loss, manifest), loss.what.help());
     }
-    let class = class(object, classes)?;
+    let class = lsm::class(object, classes, "")?;
     let keeper = Keeper::start(Cgroup::existing(path)?)?;
     let guard = lsm::load(args, object, class, &keeper)?;
     if guard.appends_only() {
@@ -59,16 +58,4 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
         End::Empty => Ended::Exited(0),
         End::Signal(signal) => Ended::Signaled(signal),
     })
-}
-
-/// That of every task; none: each one's own.
-fn class(object: &PolicyObject, classes: &Classes) -> Result<Option<ClassId>> {
-    match (classes.list.as_slice(), classes.without) {
-        ([class], Unclassed::Impossible) => Ok(Some(*class)),
-        _ if !object.manifest.subjects.exes.is_empty() => bail!(
-            "the {} hook does not know which executable asks, and the policy has roles for some: name the roles with --role",
-            Hook::Lsm
-        ),
-        _ => Ok(None),
-    }
 }
