@@ -210,7 +210,7 @@ impl Lab {
         let images = kernels::fetch(kernels, &directory)?;
         Ok(Self {
             images,
-            shared: suite::archive(script)?,
+            shared: suite::archive(hook, script)?,
             hook: hook.to_owned(),
             lower: lower.to_vec(),
             words: String::new(),

@@ -214,11 +214,11 @@ pub(crate) fn system(archive: &mut Archive) -> Result<()> {
     Ok(())
 }
 
-/// The archive that all guests of the tests share. `script` is for the mode `command`.
+/// The archive that all guests of the tests with one hook share. `script` is for the mode `command`.
 ///
 /// # Errors
 /// Something of it cannot be built or read.
-pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
+pub(crate) fn archive(hook: &str, script: Option<&str>) -> Result<Vec<u8>> {
     let programs = Programs::build()?;
     let mut archive = Archive::with_merged_directories()?;
     for tool in TOOLS {
@@ -227,10 +227,13 @@ pub(crate) fn archive(script: Option<&str>) -> Result<Vec<u8>> {
     for name in GIT {
         archive.symlink(&format!("usr/bin/{name}"), "git")?;
     }
-    archive.program("lab/bin/fsx", &suites::tool("fsx")?)?;
-    let scratch = shell::target().join("vm/jobs");
-    fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-    material::add(&mut archive, &scratch)?;
+    if hook == "kmod" {
+        // For whole jobs.
+        archive.program("lab/bin/fsx", &suites::tool("fsx")?)?;
+        let scratch = shell::target().join("vm/jobs");
+        fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+        material::add(&mut archive, &scratch)?;
+    }
     // What git puts into a new repository.
     archive.copy_tree("usr/share/git-core/templates", Path::new("/usr/share/git-core/templates"))?;
     // Busybox is a shell only where it is called one.
