@@ -97,6 +97,9 @@ impl Trial<'_> {
     /// The question that this hook asks, if it does.
     fn question(&self, ask: &Asks) -> Option<Question> {
         let Asks(op, place, _) = *ask;
+        if unasked(self.hook, self.attempt.way.name) {
+            return None;
+        }
         let op = match self.hook.mediation(op) {
             Mediation::Asked(_) => op,
             Mediation::Follows(leader, _) => leader,
@@ -345,6 +348,14 @@ const DIFFERENCES: &[(Hook, &str, i32)] = &[
     (Hook::Lsm, "read.aio", libc_errno::EPERM),
     (Hook::Lsm, "watch.fanotify", libc_errno::EACCES),
 ];
+
+/// Ways that a hook does not ask about unless it is told to: `--judge-access`, which `lsm/ways` tries.
+const UNASKED: &[(Hook, &str)] = &[(Hook::Lsm, "stat.access"), (Hook::Lsm, "stat.faccessat2")];
+
+/// Whether the hook does not ask about this way, though it does about its operation.
+pub(crate) fn unasked(hook: Hook, way: &str) -> bool {
+    UNASKED.contains(&(hook, way))
+}
 
 fn excused(hook: Hook, way: &str, errno: i32) -> bool {
     DIFFERENCES.contains(&(hook, way, errno))

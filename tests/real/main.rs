@@ -114,7 +114,7 @@ fn every_request_in_every_way_ends_as_the_definition_says() {
         for way in ways::WAYS {
             let shown = |cell| cells.contains_key(&(way.name, cell));
             // A way that the hook is not asked about can be refused by nothing; one that sandboxes do without, by anything.
-            let asked = matches!(hook.mediation(way.op), Mediation::Asked(_));
+            let asked = matches!(hook.mediation(way.op), Mediation::Asked(_)) && !judge::unasked(hook, way.name);
             let refused = !asked || way.shut || shown(Cell::Refused);
             let passed = shown(Cell::Allowed) || shown(Cell::Native) || shown(Cell::Shut);
             assert!(refused && passed, "{} was not shown both ways", way.name);

@@ -132,7 +132,7 @@ pub const TABLE: [OpInfo; COUNT] = [
     row(Op::List, "list", "open a directory and read its entries", &[Flags],
         ["opendir", "file_open of a directory", "open of a directory"]),
     row(Op::Stat, "stat", "read an object's attributes, ask whether it exists; walking through a directory is not an operation", &[],
-        ["getattr, access; lookup for hide", "inode_getattr, inode_permission of access(2)", "getattr, access; lookup for hide"]),
+        ["getattr, access; lookup for hide", "inode_getattr; inode_permission of access(2) with --judge-access", "getattr, access; lookup for hide"]),
     row(Op::Readlink, "readlink", "read or follow a symbolic link", &[],
         ["readlink", "inode_readlink, inode_follow_link", "get_link"]),
     row(Op::Create, "create", "make a regular file, also by open with O_CREAT and O_TMPFILE", &[Flags, Mode],

@@ -14,7 +14,7 @@ use boesfs_lang::subjects::ClassId;
 use serde::Serialize;
 
 use crate::kernel::KernelChecker;
-use crate::lsm::{Guard, Scope};
+use crate::lsm::{Access, Guard, Scope};
 use crate::sandbox::probe::{self, FuseInit};
 use crate::sandbox::{Privilege, SetupError};
 
@@ -200,8 +200,9 @@ fn programs(active: bool) -> Check {
         let found = "not tried: they would never be asked".to_owned();
         return Check { what, ok: false, optional: false, found, help: None };
     }
-    let tried = probe_policy("policy probe; default allow; deny read on \"/boesfs-probe\";")
-        .and_then(|object| Guard::load(&object, Some(ClassId(0)), Scope::default()).map_err(|error| error.to_string()));
+    let tried = probe_policy("policy probe; default allow; deny read on \"/boesfs-probe\";").and_then(|object| {
+        Guard::load(&object, Some(ClassId(0)), Scope::default(), Access::Judged).map_err(|error| error.to_string())
+    });
     let ok = tried.is_ok();
     let found =
         tried.map_or_else(|error| error, |guard| format!("{} attached, and taken away again", guard.programs().len()));

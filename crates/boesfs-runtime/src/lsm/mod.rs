@@ -118,6 +118,18 @@ pub struct Guard {
     learn: OwnedFd,
     arm: OwnedFd,
     appends_only: bool,
+    access_unasked: bool,
+}
+
+/// Whether access(2) is asked about, where `stat` is refused somewhere.
+///
+/// The kernel asks the hook that sees it for each directory of every walk on the machine, whoever walks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It is: everybody's walks take longer.
+    Judged,
+    /// It is not: it tells what there is, and what its permissions, an ACL and a read-only mount give.
+    Unasked,
 }
 
 /// How long the steps of [`Guard::load`] took.
@@ -147,7 +159,12 @@ impl Guard {
     ///
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
-    pub fn load(object: &PolicyObject, class: Option<ClassId>, scope: Scope) -> Result<Guard, LsmError> {
+    pub fn load(
+        object: &PolicyObject,
+        class: Option<ClassId>,
+        scope: Scope,
+        access: Access,
+    ) -> Result<Guard, LsmError> {
         // Programs load and attach where BPF is no active module too, and are never asked.
         listed()?;
         let start = Instant::now();
@@ -166,7 +183,7 @@ impl Guard {
         let loaded = Loaded::new(object, types, &content).map_err(kernel("maps"))?;
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
-        let mut chosen = Vec::new();
+        let (mut chosen, mut access_unasked) = (Vec::new(), false);
         let restricted = restricted(object, class);
         let appends = appends_only(object, class);
         let in_union = loaded.types().in_union(Field::FILE_PATH);
@@ -179,6 +196,10 @@ impl Guard {
                 continue;
             }
             if program.tells_executables() && (class.is_some() || object.manifest.subjects.exes.is_empty()) {
+                continue;
+            }
+            if program.attach == Attach::Lsm("inode_permission") && access == Access::Unasked {
+                access_unasked = true;
                 continue;
             }
             if program.has_two_forms() && program.is_path_form() != in_union {
@@ -225,13 +246,19 @@ impl Guard {
             })?);
         }
         let took = Took { maps, load, attach: start.elapsed() - maps - load };
-        Ok(Guard { loaded, programs, links, took, learn, arm, appends_only: appends })
+        Ok(Guard { loaded, programs, links, took, learn, arm, appends_only: appends, access_unasked })
     }
 
     /// Whether something may be appended to that may not be written: fallocate(2) must be refused then, which no hook sees apart.
     #[must_use]
     pub fn appends_only(&self) -> bool {
         self.appends_only
+    }
+
+    /// Whether access(2) is not asked about, though `stat` is refused somewhere.
+    #[must_use]
+    pub fn access_unasked(&self) -> bool {
+        self.access_unasked
     }
 
     /// How long it took.

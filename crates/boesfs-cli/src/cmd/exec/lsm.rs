@@ -9,11 +9,11 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::lsm::{Armed, Cgroup, Doubts, Guard, Keeper, Tree};
+use boesfs_runtime::lsm::{Access, Armed, Cgroup, Doubts, Guard, Keeper, Tree};
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::Classes;
-use boesfs_runtime::sandbox::zones::Access;
+use boesfs_runtime::sandbox::zones;
 use boesfs_runtime::sandbox::{self, Allocation, Ended};
 use rustix::thread::CapabilitySet;
 
@@ -55,12 +55,16 @@ pub(super) fn class(object: &PolicyObject, classes: &Classes, or: &str) -> Resul
 
 /// Loads the programs for the keeper's cgroup; shows what the verifier has to say, if anything.
 pub(super) fn load(args: &ExecArgs, object: &PolicyObject, class: Option<ClassId>, keeper: &Keeper) -> Result<Guard> {
-    let guard = Guard::load(object, class, keeper.cgroup().scope()).inspect_err(|error| {
+    let guard = Guard::load(object, class, keeper.cgroup().scope(), access(args)).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
     })?;
     Ok(guard)
+}
+
+fn access(args: &ExecArgs) -> Access {
+    if args.judge_access { Access::Judged } else { Access::Unasked }
 }
 
 /// Runs the command under `object`.
@@ -71,7 +75,7 @@ pub(super) fn run(
     keep: CapabilitySet,
     Prepared { class, keeper, guard }: Prepared,
 ) -> Result<Ended> {
-    let root = Root::Native(Access::Full);
+    let root = Root::Native(zones::Access::Full);
     if args.verbose {
         tell::setup(Hook::Lsm, &object.manifest, classes, &root);
         tell_programs(&guard);
@@ -103,8 +107,11 @@ pub(super) fn run(
     Ok(ended?)
 }
 
-/// Tells which programs there are, and what the verifier had to do for them.
+/// Tells which programs there are, what the verifier had to do for them, and what none of them sees.
 pub(super) fn tell_programs(guard: &Guard) {
+    if guard.access_unasked() {
+        eprintln!("boesfs: access(2) is not asked about: --judge-access has it ask for `stat`");
+    }
     let programs = guard.programs();
     for (program, instructions) in &programs {
         eprintln!("boesfs: program {program}: {instructions} instructions verified");
@@ -166,7 +173,8 @@ impl Layer for Lsm<'_> {
             // What tasks execute was told in the words of the old policy.
             return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
         }
-        let guard = Guard::load(&new.object, class, self.keeper.cgroup().scope()).map_err(|error| error.to_string())?;
+        let guard = Guard::load(&new.object, class, self.keeper.cgroup().scope(), access(self.args))
+            .map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);
         let armed = guard.arm(self.keeper, Tree::Sandbox(members.init), &new.object.tables, recorder, &self.doubts);
         self.armed = Some((armed.map_err(|error| error.to_string())?, members));

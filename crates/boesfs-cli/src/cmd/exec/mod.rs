@@ -81,6 +81,12 @@ pub struct ExecArgs {
     #[arg(long)]
     best_effort: bool,
 
+    /// With the lsm hook, have access(2) ask for `stat`: it costs every task of the machine some 200 instructions for each directory on
+    /// each path that it opens. Without it access(2) tells also where `stat` is refused that an object is there, and what its
+    /// permissions, an ACL and a read-only mount give; the other hooks always ask
+    #[arg(long)]
+    judge_access: bool,
+
     /// Give a `let` of the policy another value
     #[arg(short = 'D', value_name = "NAME=VALUE", value_parser = define)]
     define: Vec<Define>,

@@ -1,5 +1,6 @@
 # What programs of the BPF LSM hook must see apart from opening and naming files: access(2), ACLs, sockets with a path, links in
-# walks without references, descriptors that are received, appending that is none. In one sandbox: to load the programs takes its time.
+# walks without references, descriptors that are received, appending that is none.
+# seconds: 500
 . /lab/lib.sh
 
 mkdir -p /srv/w/open /srv/w/shut
@@ -43,6 +44,7 @@ P
 
 cat >inside.py <<'P'
 import _socket as s, array, errno, os, sys
+judged = sys.argv[1] == "judged"
 wrong = []
 def say(what, got, want):
     got = got if isinstance(got, bool) else errno.errorcode.get(got, got)
@@ -60,9 +62,11 @@ def tried(call, *words):
 for name in "plain", "one", "two", "one":
     say(f"access {name}", os.access(name, os.F_OK), True)
 for name in "unstated", "unstated-too":
-    say(f"access {name}", os.access(name, os.F_OK), False)
-    say(f"access {name} in effect", os.access(name, os.R_OK, effective_ids=True), False)
-say("access stated", os.access("stated", os.F_OK), False)
+    say(f"stat {name}", tried(os.stat, name), "EACCES")
+    say(f"access {name}", os.access(name, os.F_OK), not judged)
+    say(f"access {name} in effect", os.access(name, os.R_OK, effective_ids=True), not judged)
+# Where access(2) asks, all names of a file must allow it.
+say("access stated", os.access("stated", os.F_OK), not judged)
 
 for name, want in ("acl-chmod", "EACCES"), ("acl-setxattr", "EACCES"), ("acl-mode", "EACCES"), ("acl", "done"):
     value = bytes([2, 0, 0, 0]) + b"".join(
@@ -104,10 +108,25 @@ for line in wrong:
 sys.exit(9 if wrong else 0)
 P
 
-python3 outside.py &
-for try in $(seq 100); do
-    [ -e ready ] && break
-    usleep 100000
-done
-[ -e ready ] || fail "nobody listens outside"
-want 0 timeout 200 boesfs exec -v --hook lsm policy.bfs -- python3 inside.py
+# ways WHETHER OPTION...: all of them, where access(2) is judged or not.
+ways() {
+    whether=$1
+    shift
+    rm -rf ready open/* shut/*
+    python3 outside.py &
+    for try in $(seq 100); do
+        [ -e ready ] && break
+        usleep 100000
+    done
+    [ -e ready ] || fail "nobody listens outside"
+    status=0
+    timeout 200 boesfs exec -v --hook lsm "$@" policy.bfs -- python3 inside.py "$whether" >said 2>&1 || status=$?
+    cat said
+    [ "$status" = 0 ] || fail "access(2) $whether: status $status"
+    wait
+}
+ways unjudged
+has said "access(2) is not asked about"
+if grep -q "program lsm_inode_permission" said; then fail "each walk on the machine is asked about"; fi
+ways judged --judge-access
+has said "program lsm_inode_permission"
