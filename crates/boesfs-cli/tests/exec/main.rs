@@ -308,6 +308,29 @@ fn a_reload_that_the_hook_cannot_do_leaves_the_command_alone() {
 }
 
 #[test]
+fn a_reload_at_the_end_does_not_end_the_agent() {
+    let site = Site::new();
+    for _ in 0..20 {
+        let running = site.exec(Who::Root, &["--quiet"], &["true"]).spawn().expect("run");
+        let id = running.id().to_string();
+        let asked = Command::new("sh")
+            .args([
+                "-c",
+                "while kill -0 $1; do for agent in $1 $(pgrep -P $1); do \"$0\" reload $agent & done; done; wait",
+            ])
+            .arg(site.at("boesfs"))
+            .arg(&id)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("ask");
+        let ended = running.wait_with_output().expect("ends");
+        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+        asked.wait_with_output().expect("ends");
+    }
+}
+
+#[test]
 fn changed_permissions_leave_the_mounts_alone() {
     let site = Site::new();
     let script = "mkdir d; for i in 1 2 3; do chmod 700 d; chmod 711 d; done; cat </dev/null && ls /proc/self/status && sh -c 'echo fine'";

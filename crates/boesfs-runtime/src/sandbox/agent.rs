@@ -63,7 +63,8 @@ pub enum RunError {
 ///
 /// `layer` is what the hook does for it; what it holds is to be dropped after this returns, not before. `note` gets what people may want to know.
 ///
-/// The calling process must have one thread until then; the calling thread must be the one that lives longest.
+/// The calling process must have one thread until then; the calling thread must be the one that lives longest. It blocks the same signals as
+/// before when this returns, and SIGHUP: who saw an agent here a moment ago may still ask it something with that, which is to end nobody.
 ///
 /// # Errors
 /// [`RunError`]; in both cases nothing of the workload is left.
@@ -110,8 +111,13 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
     let result = agent.supervise(&incoming, note);
     agent.end_all();
     agent.terminal.take_back();
-    // The caller goes on as it was.
-    signals.set();
+    // The rest comes too late for a command that has ended; a question gets an answer.
+    while let Some(received) = sys::next_signal(&incoming) {
+        if let Some(asked) = asked(received) {
+            asked.answer(&Err("the command has ended".to_owned()));
+        }
+    }
+    signals.with(libc::SIGHUP).set();
     result
 }
 
@@ -214,15 +220,14 @@ impl Agent<'_> {
         Ok(())
     }
 
-    fn take_signal(&mut self, Received { signal, by_kernel, queued }: Received, note: &mut dyn FnMut(&str)) {
-        if signal == libc::SIGHUP
-            && let Some(asked) = queued.and_then(|(pid, value)| Asked::by(pid, value))
-        {
+    fn take_signal(&mut self, received: Received, note: &mut dyn FnMut(&str)) {
+        if let Some(asked) = asked(received) {
             let result = self.layer.reload();
             note(result.as_ref().map_or_else(|kept| kept.as_str(), |done| done.as_str()));
             asked.answer(&result);
             return;
         }
+        let Received { signal, by_kernel, .. } = received;
         match signal {
             libc::SIGCHLD => self.reap(),
             libc::SIGCONT => {
@@ -308,6 +313,11 @@ impl Agent<'_> {
             }
         }
     }
+}
+
+/// The request that this signal is, if it is one.
+fn asked(Received { signal, queued, .. }: Received) -> Option<Asked> {
+    queued.filter(|_| signal == libc::SIGHUP).and_then(|(pid, value)| Asked::by(pid, value))
 }
 
 /// How child `pid` ended, if it did.

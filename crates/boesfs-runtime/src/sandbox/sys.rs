@@ -158,11 +158,14 @@ impl SignalSet {
         let mut set = unsafe { std::mem::zeroed() };
         // SAFETY: as above; `set` is valid for writing.
         unsafe { libc::sigemptyset(&raw mut set) };
-        for signal in signals {
-            // SAFETY: `set` is a valid set. A number that is no signal is refused, without effect.
-            unsafe { libc::sigaddset(&raw mut set, *signal) };
-        }
-        SignalSet(set)
+        signals.iter().fold(SignalSet(set), |set, signal| set.with(*signal))
+    }
+
+    /// The set with `signal` in it.
+    pub(crate) fn with(mut self, signal: i32) -> SignalSet {
+        // SAFETY: the set is valid. A number that is no signal is refused, without effect.
+        unsafe { libc::sigaddset(&raw mut self.0, signal) };
+        self
     }
 
     /// All signals.
