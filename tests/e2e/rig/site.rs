@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -44,11 +45,13 @@ impl Site {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Copies a file of the repository to here.
+    /// Copies a file of the repository to here. By another process: one that another test forks meanwhile would keep the copy open for
+    /// writing, and it could not be executed.
     pub(crate) fn copy(&self, from: &Path, to: &str) -> PathBuf {
         let path = self.at(to);
         std::fs::create_dir_all(path.parent().expect("below the site")).expect("create directory");
-        std::fs::copy(from, &path).unwrap_or_else(|error| panic!("copy {}: {error}", from.display()));
+        let copied = Command::new("cp").arg("--").arg(from).arg(&path).status().expect("cp");
+        assert!(copied.success(), "copy {}: {copied}", from.display());
         path
     }
 }

@@ -310,7 +310,7 @@ fn a_reload_that_the_hook_cannot_do_leaves_the_command_alone() {
 #[test]
 fn a_reload_at_the_end_does_not_end_the_agent() {
     let site = Site::new();
-    for _ in 0..20 {
+    for _ in 0..10 {
         let running = site.exec(Who::Root, &["--quiet"], &["true"]).spawn().expect("run");
         let id = running.id().to_string();
         let asked = Command::new("sh")

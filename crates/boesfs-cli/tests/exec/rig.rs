@@ -41,7 +41,9 @@ impl Site {
         fs::write(site.at("work/trap"), "trap\n").expect("write");
         // The test binary's folder may be closed to other users.
         let boesfs = site.at("boesfs");
-        fs::copy(env!("CARGO_BIN_EXE_boesfs"), &boesfs).expect("copy");
+        // By another process: one that another test forks meanwhile would keep the copy open for writing, and it could not be executed.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_boesfs")).arg(&boesfs).status().expect("cp");
+        assert!(copied.success(), "{copied}");
         open(&boesfs);
         // As udev sets it on installed systems.
         let device = fs::Permissions::from_mode(0o666);
