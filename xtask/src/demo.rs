@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{self, cargo, command};
+use crate::{release, shell};
 
 /// The place the demo is played at: short, because it stands in its output.
 const HOST: &str = "/tmp/boesfs-demo";
@@ -14,7 +14,7 @@ const HOST: &str = "/tmp/boesfs-demo";
 /// # Errors
 /// A program could not be run, or the malicious function got away.
 pub(crate) fn run() -> Result<()> {
-    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "boesfs-cli"]))?;
+    release::build()?;
     let host = Path::new(HOST);
     let _ = std::fs::remove_dir_all(host);
     for dir in ["resize/code", "resize/in", "resize/out", "billing/code"] {
@@ -39,7 +39,7 @@ fn play(host: &Path, function: &str) -> Result<Option<i32>> {
         "\n$ boesfs exec --clean-env -D functions={HOST} examples/function/function.bfs -- /usr/bin/python3 {}",
         script.display()
     );
-    let status = std::process::Command::new(shell::target().join("release/boesfs"))
+    let status = std::process::Command::new(release::binary("boesfs"))
         .args(["exec", "--clean-env", "-D", &format!("functions={HOST}")])
         .arg("examples/function/function.bfs")
         .args(["--", "/usr/bin/python3"])

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::shell::{self, cargo, command};
+use crate::release;
 
 /// Options of `cargo xtask install`.
 #[derive(Args)]
@@ -20,15 +20,14 @@ pub(crate) struct Options {
 /// # Errors
 /// The build failed, or the place cannot be written.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "boesfs-cli"]))?;
+    release::build()?;
     let bin = options.prefix.join("bin");
     std::fs::create_dir_all(&bin).with_context(|| format!("cannot make {}", bin.display()))?;
     for name in ["boesfsc", "boesfs"] {
         let to = bin.join(name);
         // A running program's file cannot be written, but its name can be taken away.
         let _ = std::fs::remove_file(&to);
-        std::fs::copy(shell::target().join("release").join(name), &to)
-            .with_context(|| format!("cannot write {}", to.display()))?;
+        std::fs::copy(release::binary(name), &to).with_context(|| format!("cannot write {}", to.display()))?;
         println!("{}", to.display());
     }
     Ok(())

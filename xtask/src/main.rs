@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod fuzz;
 mod install;
+mod release;
 mod setup;
 mod shell;
 mod suites;

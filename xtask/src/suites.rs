@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::setup;
 use crate::shell::{self, cargo, command};
+use crate::{release, setup};
 
 /// Versions from crates.io.
 const TOOLS: [(&str, &str); 2] = [("pjdfstest", "0.2.2"), ("fsx", "0.3.2")];
@@ -41,7 +41,7 @@ enum Suite {
 /// One of them found something.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run(&setup::Options { bench: true, list: false })?;
-    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "boesfs-cli"]))?;
+    release::build()?;
     let wants = |suite| options.suites.is_empty() || options.suites.contains(&suite);
     let arena = Arena::new(options.native)?;
     let mut failed = Vec::new();
@@ -111,7 +111,7 @@ impl Arena {
     fn run(&self, words: &[String]) -> Result<()> {
         let mut all: Vec<String> = Vec::new();
         if !self.native {
-            let boesfs = shell::target().join("release/boesfs");
+            let boesfs = release::binary("boesfs");
             all.extend([boesfs.to_string_lossy().into_owned(), "exec".into()]);
             all.extend(["--hook", "fuse", "--no-native"].map(str::to_owned));
             if shell::is_root() {

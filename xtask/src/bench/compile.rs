@@ -6,10 +6,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+use super::Options;
 use super::area::Area;
 use super::report::Report;
 use super::rounds::median;
-use super::{Options, binary};
+use crate::release;
 
 /// Seconds after which a contestant has lost.
 const PATIENCE: &str = "60";
@@ -50,7 +51,7 @@ fn row(
     profile.push_str("}\n");
     std::fs::write(&ours, text)?;
     std::fs::write(&theirs, profile)?;
-    let boesfsc = binary("boesfsc");
+    let boesfsc = release::binary("boesfsc");
     let compile = |ours: &Path| {
         let mut command = Command::new(&boesfsc);
         command.arg("compile").arg("-o").arg(area.at("many.o")).arg(ours);
@@ -77,7 +78,7 @@ fn measure(rounds: u32, command: impl Fn() -> Command) -> Result<Vec<String>> {
     let (mut seconds, mut peaks) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let inner = command();
-        let mut outer = Command::new(binary("bench-inside"));
+        let mut outer = Command::new(release::binary("bench-inside"));
         outer.args(["run", "/", "timeout", PATIENCE]).arg(inner.get_program()).args(inner.get_args());
         let output = outer.stdin(Stdio::null()).output()?;
         let said = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use super::area::Area;
-use super::binary;
+use crate::release;
 use crate::shell::{self, command};
 
 /// A way to run a command over a tree.
@@ -60,11 +60,11 @@ impl Contestant {
         let dir = mount.as_ref().map_or(tree, |mount| &mount.at);
         let inside = area.at("bench-inside");
         if !inside.exists() {
-            std::fs::copy(binary("bench-inside"), &inside).context("cannot copy bench-inside")?;
+            std::fs::copy(release::binary("bench-inside"), &inside).context("cannot copy bench-inside")?;
         }
         let mut command = match self {
             Landlock => {
-                let mut command = Command::new(binary("landlock-run"));
+                let mut command = Command::new(release::binary("landlock-run"));
                 // Its tree is the whole work area, where `bench-inside` is too.
                 command.arg(area.at(""));
                 command
@@ -102,7 +102,7 @@ impl Contestant {
             more.display()
         );
         std::fs::write(&policy, example + &extra)?;
-        let mut command = Command::new(binary("boesfs"));
+        let mut command = Command::new(release::binary("boesfs"));
         command.args(["exec", "--hook", "fuse"]);
         if self == BoesfsNoNative {
             command.arg("--no-native");

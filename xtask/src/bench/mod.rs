@@ -19,8 +19,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
-use crate::setup;
 use crate::shell::{self, cargo, command};
+use crate::{release, setup};
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
@@ -65,10 +65,8 @@ impl Options {
 /// A contestant is missing or failed.
 pub(crate) fn run(options: &Options) -> Result<()> {
     setup::run(&setup::Options { bench: true, list: false })?;
-    shell::run(&mut command(
-        &cargo(),
-        &["build", "--release", "--locked", "--package", "boesfs-cli", "--package", "xtask"],
-    ))?;
+    release::build()?;
+    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "xtask"]))?;
     let wants = |part| options.parts.is_empty() || options.parts.contains(&part);
     let mut report = report::Report::new();
     let area = area::Area::new()?;
@@ -88,9 +86,4 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         compile::run(options, &area, &mut report)?;
     }
     report.write(&shell::root().join(&options.json))
-}
-
-/// A release binary of this workspace.
-fn binary(name: &str) -> PathBuf {
-    shell::target().join("release").join(name)
 }

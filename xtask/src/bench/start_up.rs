@@ -4,10 +4,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::Options;
 use super::area::Area;
 use super::report::Report;
 use super::rounds::{Rounds, median};
-use super::{Options, binary};
+use crate::release;
 use crate::shell::{self, command};
 
 /// Starts in a row within a round.
@@ -18,8 +19,8 @@ pub(super) fn run(options: &Options, area: &Area, report: &mut Report) -> Result
     std::fs::write(&policy, "policy open;\ndefault deny;\nallow view, exec on \"/usr/\", \"/bin/\", \"/lib*/\";\n")?;
     let object = area.at("open.o");
     let (policy, object) = (policy.to_string_lossy().into_owned(), object.to_string_lossy().into_owned());
-    shell::run(&mut command(&binary("boesfsc").to_string_lossy(), &["compile", "-o", &object, &policy]))?;
-    let boesfs = binary("boesfs").to_string_lossy().into_owned();
+    shell::run(&mut command(&release::binary("boesfsc").to_string_lossy(), &["compile", "-o", &object, &policy]))?;
+    let boesfs = release::binary("boesfs").to_string_lossy().into_owned();
     let nothing = ["/bin/busybox", "true"];
     let bwrap = [
         "bwrap",
@@ -58,7 +59,10 @@ pub(super) fn run(options: &Options, area: &Area, report: &mut Report) -> Result
         if shell::is_root() {
             command.arg("--mount");
         }
-        command.args(["sh", "-c", place, "sh", &names[i]]).arg(binary("bench-inside")).args(["starts", STARTS]);
+        command
+            .args(["sh", "-c", place, "sh", &names[i]])
+            .arg(release::binary("bench-inside"))
+            .args(["starts", STARTS]);
         let output = command.args(&contestants[i].1).output()?;
         let found: serde_json::Value = serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{}: {}", names[i], String::from_utf8_lossy(&output.stderr)))?;

@@ -118,6 +118,7 @@ fn try_init(inherited: &Inherited<'_>, tree: &Tree, devices: &OwnedFd) -> Result
     // Children whose parents are gone are reaped by the kernel.
     sys::set_disposition(libc::SIGCHLD, Disposition::Ignore);
     proc::mount(tree, inherited.plan.tracing)?;
+    privileges::bound_to(CapabilitySet::empty())?;
     hear(devices)?;
     tree.enter()?;
     privileges::drop_all_but(CapabilitySet::empty())?;
@@ -151,6 +152,8 @@ fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Resu
     // Its own process group: kill(0, ...) in the sandbox does not reach the agent, nor whoever started it.
     setpgid(None, None).step("start a process group")?;
     inherited.terminal.lend_at_start(getpid());
+    // While it waits anyhow.
+    privileges::bound_to(inherited.plan.keep)?;
     for opened in std::iter::once(ready).chain(inherited.gate) {
         if rustix::io::read(opened, &mut [0u8; 1]).step("wait for the sandbox")? != 1 {
             return Err(SetupError::new("wait for the sandbox", io::Error::from(io::ErrorKind::BrokenPipe)));

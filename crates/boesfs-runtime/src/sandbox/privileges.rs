@@ -54,22 +54,29 @@ pub(super) fn limit_agent(keep: CapabilitySet) -> Result<(), SetupError> {
     set_capabilities(None, sets).step("limit the agent's capabilities")
 }
 
-/// Gives up every capability but `keep`, for good, and any way to gain one by executing a file.
-pub(super) fn drop_all_but(keep: CapabilitySet) -> Result<(), SetupError> {
+/// Sees to it that no capability but `keep` is ever gained by executing a file. The capabilities held are not touched.
+pub(super) fn bound_to(keep: CapabilitySet) -> Result<(), SetupError> {
     clear_ambient_capability_set().step("clear the ambient capabilities")?;
     for number in 0..64 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
-        match capability_is_in_bounding_set(capability) {
-            Ok(true) if !keep.contains(capability) => {
-                remove_capability_from_bounding_set(capability).step("shrink the capability bounding set")?;
-            }
-            Ok(_) => {}
+        if keep.contains(capability) {
+            continue;
+        }
+        // Whoever may not remove any does well without those that are not there.
+        let removed = remove_capability_from_bounding_set(capability)
+            .or_else(|error| if capability_is_in_bounding_set(capability)? { Err(error) } else { Ok(()) });
+        match removed {
+            Ok(()) => {}
             // The kernel knows no capability of this number, nor of a higher one.
             Err(Errno::INVAL) => break,
-            Err(error) => return Err(SetupError::new("read the capability bounding set", error)),
+            Err(error) => return Err(SetupError::new("shrink the capability bounding set", error)),
         }
     }
-    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: CapabilitySet::empty() };
-    set_capabilities(None, sets).step("drop capabilities")?;
     set_no_new_privs(true).step("set no_new_privs")
+}
+
+/// Gives up every capability but `keep`; after [`bound_to`], for good.
+pub(super) fn drop_all_but(keep: CapabilitySet) -> Result<(), SetupError> {
+    let sets = CapabilitySets { effective: keep, permitted: keep, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).step("drop capabilities")
 }

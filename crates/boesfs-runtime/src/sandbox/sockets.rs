@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::tree::read_at_once;
+
 /// Where services put their sockets and FIFOs, also later on (the Filesystem Hierarchy Standard, hier(7)).
 const KEPT_FOR_SERVICES: [&str; 5] = ["/run", "/var/run", "/tmp", "/var/tmp", "/var/lib"];
 
@@ -16,7 +18,7 @@ pub(super) struct Sockets {
 impl Sockets {
     /// Lists them.
     pub(super) fn of_this_machine() -> Sockets {
-        Sockets { bound: std::fs::read("/proc/self/net/unix").ok().map(|table| bound(&table)) }
+        Sockets { bound: read_at_once("/proc/self/net/unix").ok().map(|table| bound(&table)) }
     }
 
     /// Where sockets may be, as seen from the directory `dir`.

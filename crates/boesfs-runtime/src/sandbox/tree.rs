@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -31,16 +31,19 @@ const HARMLESS: MountAttrs = MountAttrs::NOSUID.and(MountAttrs::NODEV);
 /// The new tree's root directory, attached over the old one.
 pub(super) struct Tree {
     root: OwnedFd,
+    /// Where the host has special file systems mounted, outer ones first.
+    special: Vec<PathBuf>,
 }
 
 impl Tree {
     /// Mounts the root that `plan` names. `mounted` gets the device of a FUSE file system, and must see to it that it is served.
     pub(super) fn new(plan: &Plan, mounted: impl FnOnce(OwnedFd) -> io::Result<()>) -> Result<Tree, SetupError> {
+        let special = special_mounts().step("read the list of mounts")?;
         let tree = match &plan.root {
             Root::Native(access) => {
                 let root = host_tree(Path::new("/"), *access).step("copy the host's tree")?;
                 attach_over_root(&root)?;
-                Tree { root }
+                Tree { root, special }
             }
             Root::Kmod(judged) => {
                 let Some(first) = judged.mounts.first() else {
@@ -48,7 +51,7 @@ impl Tree {
                 };
                 let root = boesfs(judged, first, 1).step("mount boesfs over /")?;
                 attach_over_root(&root)?;
-                let tree = Tree { root };
+                let tree = Tree { root, special };
                 tree.add_judged(judged)?;
                 // The agent is to listen from here on; what it gets stands for the tree, and says no more.
                 let token = tree.root.try_clone().step("hand the tree over")?;
@@ -59,7 +62,7 @@ impl Tree {
                 let (root, device) = fuse_root()?;
                 attach_over_root(&root)?;
                 mounted(device).step("hand the FUSE device over")?;
-                Tree { root }
+                Tree { root, special }
             }
         };
         tree.cover_special_mounts_below(Path::new("/"))?;
@@ -140,14 +143,14 @@ impl Tree {
     fn cover_special_mounts_below(&self, path: &Path) -> Result<(), SetupError> {
         // These two get the sandbox's own.
         let mut covered = vec![PathBuf::from("/proc"), PathBuf::from("/dev")];
-        for mount in special_mounts().step("read the list of mounts")? {
+        for mount in &self.special {
             if !mount.starts_with(path) || covered.iter().any(|above| mount.starts_with(above)) {
                 continue;
             }
-            if let Some(place) = self.directory(&mount)? {
+            if let Some(place) = self.directory(mount)? {
                 let empty = empty_directory().step("make an empty file system")?;
                 attach(&empty, &place).step(format_args!("cover {}", mount.display()))?;
-                covered.push(mount);
+                covered.push(mount.clone());
             }
         }
         Ok(())
@@ -262,7 +265,7 @@ pub(crate) fn real_mounts() -> io::Result<Vec<PathBuf>> {
 /// Where special file systems, or others, are mounted in this namespace, outer ones first.
 fn mounts(special: bool) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    for line in fs::read("/proc/self/mountinfo")?.split(|byte| *byte == b'\n') {
+    for line in read_at_once("/proc/self/mountinfo")?.split(|byte| *byte == b'\n') {
         // proc_pid_mountinfo(5): ... (5) mount point, options, optional fields, "-", type, ...
         let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
         let dash = fields.iter().position(|field| *field == b"-");
@@ -275,6 +278,13 @@ fn mounts(special: bool) -> io::Result<Vec<PathBuf>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// A file of /proc, whose size nobody tells: `std` would begin with 32 bytes.
+pub(super) fn read_at_once(path: &str) -> io::Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(16 << 10);
+    fs::File::open(path)?.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// `text` with `\040` and the like read back.

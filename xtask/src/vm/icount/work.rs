@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::contestant::{Contestant, Jobs};
+use crate::release;
 use crate::shell::{self, cargo, command};
 use crate::vm::initramfs::Archive;
 use crate::vm::{material, suite};
@@ -26,8 +27,8 @@ fn here(file: &str) -> PathBuf {
 /// # Errors
 /// Something of it cannot be built or read.
 pub(crate) fn archive() -> Result<Vec<u8>> {
-    let packages = ["--release", "--locked", "-p", "boesfs-cli", "-p", "xtask", "--bins"];
-    shell::run(command(&cargo(), &["build"]).args(packages))?;
+    release::build()?;
+    shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "xtask", "--bins"]))?;
     let scratch = shell::target().join("vm/icount");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
     let bench = scratch.join("bench");
@@ -36,9 +37,8 @@ pub(crate) fn archive() -> Result<Vec<u8>> {
 
     let mut archive = Archive::with_merged_directories()?;
     suite::system(&mut archive)?;
-    let release = |name: &str| shell::target().join("release").join(name);
-    archive.program("usr/bin/boesfs", &release("boesfs"))?;
-    archive.program("lab/bin/landlock-run", &release("landlock-run"))?;
+    archive.program("usr/bin/boesfs", &release::binary("boesfs"))?;
+    archive.program("lab/bin/landlock-run", &release::binary("landlock-run"))?;
     archive.program("lab/bin/bench", &bench)?;
     for program in ["apparmor_parser", "make", "tcc", "git"] {
         let path = shell::which(program)?;
@@ -52,7 +52,9 @@ pub(crate) fn archive() -> Result<Vec<u8>> {
     for (name, text) in policies {
         let (source, object) = (scratch.join(format!("{name}.bfs")), scratch.join(format!("{name}.o")));
         write(&source, text.as_bytes())?;
-        shell::run(command(&release("boesfsc").to_string_lossy(), &["compile", "-o"]).arg(&object).arg(&source))?;
+        shell::run(
+            command(&release::binary("boesfsc").to_string_lossy(), &["compile", "-o"]).arg(&object).arg(&source),
+        )?;
         archive.copy(&format!("lab/policies/{name}.o"), &object)?;
     }
     material::add(&mut archive, &scratch)?;
