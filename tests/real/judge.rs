@@ -4,7 +4,7 @@ use boesfs_codegen::tables::StateId;
 use boesfs_lang::cond::{Arg, Args};
 use boesfs_lang::eval::{self, Cause, Verdict};
 use boesfs_lang::ops::{Mediation, Op};
-use boesfs_lang::policy::Effect;
+use boesfs_lang::policy::{Effect, Policy};
 use boesfs_lang::subjects::RoleId;
 use boesfs_runtime::audit::escape::escape;
 use boesfs_runtime::hook::Hook;
@@ -59,7 +59,7 @@ pub(crate) fn judge(hook: Hook, case: &Case, batch: &Batch, attempt: &Attempt, n
 }
 
 fn roles(case: &Case, batch: &Batch, attempt: &Attempt, number: usize) -> Option<Vec<RoleId>> {
-    let subjects = &batch.policy.subjects;
+    let subjects = &batch.policies[number].subjects;
     let roles = match &case.requests[attempt.request].subject {
         Subject::Roles(names) => names.iter().filter_map(|name| subjects.role_by_name(name)).collect(),
         Subject::Process { .. } => {
@@ -73,11 +73,15 @@ fn roles(case: &Case, batch: &Batch, attempt: &Attempt, number: usize) -> Option
 }
 
 impl Trial<'_> {
+    fn policy(&self) -> &Policy {
+        &self.batch.policies[self.number]
+    }
+
     /// The definition's answer.
     fn eval(&self, op: Op, path: &[Vec<u8>], args: Args) -> Verdict {
         let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
         match &self.roles {
-            Some(roles) => eval::eval(&self.batch.policy, &eval::Request { op, path: &path, roles, args }),
+            Some(roles) => eval::eval(self.policy(), &eval::Request { op, path: &path, roles, args }),
             None => boesfs_runtime::policy::REFUSED,
         }
     }
@@ -223,7 +227,7 @@ impl Trial<'_> {
     /// Whether whoever may do something at `new` may do it at `old`: surely for every class; surely not, for the caller's own.
     /// Conditions make it unsure.
     fn within(&self, new: &[Vec<u8>], old: &[Vec<u8>]) -> (bool, bool) {
-        let policy = &self.batch.policy;
+        let policy = self.policy();
         let gains = |roles: &[RoleId]| {
             let ask = |op, path: &[Vec<u8>]| {
                 let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();

@@ -23,6 +23,8 @@ use std::sync::Mutex;
 use boesfs_lang::ops::Mediation;
 use boesfs_lang::policy::{Effect, Policy, Record};
 use boesfs_runtime::hook::Hook;
+
+use actor::Outcome;
 use judge::Cell;
 
 /// Attempts for one start of the sandbox: a policy with many patterns is large at many sites.
@@ -55,9 +57,11 @@ fn run(hook: Hook, case: &case::Case) -> Tally {
     for plan::Unreal { line, way, why } in unreal {
         tally.unreal.entry(why).or_default().insert(format!("{}:{line} {way}", case.name));
     }
+    // The batches of both runs are the same: what programs can do without a policy is found out in the first.
+    let mut native: BTreeMap<usize, Vec<Outcome>> = BTreeMap::new();
     for policy in [policy.clone(), recording(policy)] {
-        for batch in session::batches(attempts.clone(), batch(&policy)) {
-            let done = match session::run(hook, case, &policy, &batch) {
+        for (index, batch) in session::batches(attempts.clone(), batch(&policy)).into_iter().enumerate() {
+            let done = match session::run(hook, case, &policy, &batch, native.get(&index).map(Vec::as_slice)) {
                 Ok(done) => done,
                 Err(refusal) => {
                     let refused = format!("{}: {refusal}", case.name);
@@ -68,6 +72,7 @@ fn run(hook: Hook, case: &case::Case) -> Tally {
                 }
             };
             tally.starts += 1;
+            native.entry(index).or_insert_with(|| done.native.clone());
             tally
                 .wrong
                 .extend(done.strays.iter().map(|stray| format!("{}: a refusal outside the sites: {stray}", case.name)));

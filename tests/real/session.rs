@@ -51,8 +51,9 @@ pub(crate) struct Place {
 
 /// What came of a batch of attempts.
 pub(crate) struct Batch {
-    /// The policy that ran.
-    pub(crate) policy: Policy,
+    /// The policy that ran, as far as it speaks of the site of each attempt: no other's patterns match there, and with all of them
+    /// the definition takes much longer to answer.
+    pub(crate) policies: Vec<Policy>,
     pub(crate) packed: Packed,
     /// The components of each attempt's site.
     pub(crate) sites: Vec<Vec<Vec<u8>>>,
@@ -69,11 +70,18 @@ pub(crate) struct Batch {
 const REFUSALS: [(Hook, &str); 1] =
     [(Hook::Lsm, "the lsm hook does not keep the names of executables, and the policy has roles for some")];
 
-/// Runs attempts of one session, each at a site of its own.
+/// Runs attempts of one session, each at a site of its own. `native` is how they ended without a policy, where that is known from
+/// another run of the same attempts.
 ///
 /// # Errors
 /// The hook does not start, for one of the reasons that are documented.
-pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]) -> Result<Batch, &'static str> {
+pub(crate) fn run(
+    hook: Hook,
+    case: &Case,
+    policy: &Policy,
+    attempts: &[Attempt],
+    native: Option<&[Outcome]>,
+) -> Result<Batch, &'static str> {
     let ground = Ground::new();
     let program = ground.path().join("actor");
     std::fs::copy(actor::program(), &program).expect("copy the actor");
@@ -81,8 +89,9 @@ pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]
     std::fs::set_permissions(&program, executed).expect("chmod");
     let sites = |tree: &str| (0..attempts.len()).map(|i| ground.site(tree, i)).collect::<Vec<_>>();
     let (guarded_sites, native_sites) = (sites("s"), sites("n"));
+    let trees: &[&str] = if native.is_none() { &["s", "n"] } else { &["s"] };
     for (tree, number, attempt) in
-        ["s", "n"].iter().flat_map(|tree| attempts.iter().enumerate().map(move |(i, a)| (tree, i, a)))
+        trees.iter().flat_map(|tree| attempts.iter().enumerate().map(move |(i, a)| (tree, i, a)))
     {
         let site = ground.path().join(tree).join(number.to_string());
         let wanted = Wanted {
@@ -97,6 +106,10 @@ pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]
         };
         make(&site, &wanted);
     }
+    let policies = guarded_sites.iter().zip(attempts);
+    let policies = policies
+        .map(|(site, attempt)| at_sites(policy, std::slice::from_ref(site), &program, std::slice::from_ref(attempt)));
+    let policies: Vec<Policy> = policies.collect();
     let policy = at_sites(policy, &guarded_sites, &program, attempts);
     let packed = compile(&policy, &Limits::default()).unwrap_or_else(|big| panic!("{}: {big:?}", case.name));
     let object = ground.path().join("policy.o");
@@ -106,9 +119,13 @@ pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]
         let of = |(i, attempt): (usize, &Attempt)| attempt.line(i, &sites[i], &case.requests[attempt.request].path);
         attempts.iter().enumerate().map(of).collect()
     };
-    let mut control = Command::new(&program);
-    control.arg("--native").current_dir("/");
-    let (native, _) = actor::run(control, &lines(&native_sites), attempts.len(), &[])?;
+    let native = if let Some(known) = native {
+        known.to_vec()
+    } else {
+        let mut control = Command::new(&program);
+        control.arg("--native").current_dir("/");
+        actor::run(control, &lines(&native_sites), attempts.len(), &[])?.0
+    };
     let mut sandbox = exec(hook, &attempts[0].session);
     // A pipe, since no command may change a file with its own stream, and some of these policies allow everything.
     sandbox.args(["--audit", "/proc/self/fd/2"]).arg(&object).arg("--").arg(&program).current_dir("/");
@@ -121,7 +138,7 @@ pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]
         })
         .collect();
     let (audit, strays) = read(&stream, &ground, attempts.len(), &long);
-    Ok(Batch { policy, packed, sites: guarded_sites, native, guarded, audit, strays })
+    Ok(Batch { policies, packed, sites: guarded_sites, native, guarded, audit, strays })
 }
 
 /// `boesfs exec`, up to the policy.
