@@ -234,10 +234,8 @@ int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct ksta
 	revert_creds(old);
 	if (err)
 		return err;
+	/* Also the device: the same numbers of inodes are the same files, and pathconf(3) goes by it. */
 	boesfs_refresh(d_inode(dentry));
-	/* Subvolumes below have devices of their own, and numbers of inodes that collide. */
-	if (stat->dev == lower.dentry->d_sb->s_dev)
-		stat->dev = dentry->d_sb->s_dev;
 	return 0;
 }
 
