@@ -43,6 +43,7 @@ const TEST: &[(&str, &str)] = &[
     ("tar", "a job in the guests"),
     ("diffutils", "the same"),
     ("sqlite3", "the same"),
+    ("lmdb-utils", "the same"),
     ("stress-ng", "its file-system class, in the guests and in cargo xtask suites"),
     ("debian-archive-keyring", "the same: checks the kernels it downloads"),
 ];

@@ -8,6 +8,7 @@ mod btf;
 mod elf;
 mod ext;
 mod manifest;
+mod ops;
 mod read;
 mod sections;
 mod verify;

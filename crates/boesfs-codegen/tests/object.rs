@@ -6,6 +6,7 @@ use std::process::Command;
 
 use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::bpf::disasm;
+use boesfs_codegen::emit::layout::kmod::VERSION;
 use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, Map, Table};
 use boesfs_codegen::manifest::{FORMAT, Manifest};
 use boesfs_codegen::object::{MANIFEST_SECTION, PolicyObject, ReadError, build, read, read_functions};
@@ -171,6 +172,13 @@ fn libbpf_opens_it() {
     for name in Table::ALL.map(Table::section).into_iter().chain(Map::ALL.map(Map::name)) {
         assert!(maps.iter().any(|map| map == name), "no {name} in {maps:?}");
     }
+    let ops = object.maps().find(|map| map.name() == "boesfs_policy").expect("the policy as a struct_ops");
+    assert_eq!(ops.map_type(), libbpf_rs::MapType::StructOps);
+    // Seven programs, three numbers, and the policy's name.
+    let value = ops.initial_value().expect("what it says of itself");
+    assert_eq!((value.len(), value[56..60].to_vec()), (136, VERSION.to_le_bytes().to_vec()));
+    let name = value[72..].split(|byte| *byte == 0).next();
+    assert_eq!(name, Some(reread(&bytes).manifest.name.as_bytes()));
     let programs: Vec<String> = object.progs().map(|p| p.name().to_string_lossy().into_owned()).collect();
     let ours: Vec<String> = reread(&bytes).program.entries().map(|entry| entry.name.clone()).collect();
     assert_eq!(programs, ours);

@@ -84,7 +84,7 @@ const READ_BY_TESTS: [&str; 4] = ["examples", "tests/conformance", "tests/real",
 
 /// Programs of this machine's that the bypass programs use, where busybox has others by the same names, and what whole jobs are
 /// done with.
-const TOOLS: [&str; 21] = [
+const TOOLS: [&str; 26] = [
     "timeout",
     "setpriv",
     "unshare",
@@ -103,7 +103,12 @@ const TOOLS: [&str; 21] = [
     "make",
     "tcc",
     "sqlite3",
+    "mdb_load",
+    "mdb_dump",
+    "mdb_stat",
+    "mdb_copy",
     "stress-ng",
+    "bpftool",
     "dmsetup",
     "mkfs.ext4",
 ];
@@ -229,7 +234,9 @@ pub(crate) fn archive(hook: &str, script: Option<&str>) -> Result<Vec<u8>> {
     }
     if hook == "kmod" {
         // For whole jobs.
-        archive.program("lab/bin/fsx", &suites::tool("fsx")?)?;
+        for tool in ["fsx", "pjdfstest"] {
+            archive.program(&format!("lab/bin/{tool}"), &suites::tool(tool)?)?;
+        }
         let scratch = shell::target().join("vm/jobs");
         fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
         material::add(&mut archive, &scratch)?;

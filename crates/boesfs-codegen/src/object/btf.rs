@@ -8,11 +8,14 @@ use boesfs_lang::cond::Arg;
 
 use crate::bpf::kernel::{self, Member, STRUCTS};
 use crate::bpf::{Field, Function, Linkage, TEXT};
+use crate::emit::layout::kmod::{MEMBERS, POLICY_NAME};
 use crate::emit::layout::{
     Data, ENTRY, Map, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, SLOT_BYTES, SLOTS, Table, context, live, place, scratch,
     session, supers, who,
 };
 use crate::tables::Tables;
+
+use super::ops;
 
 /// A type, by number from 1; 0 is `void`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,6 +331,8 @@ impl Btf {
         }
         let license = array(&mut w, u8, 4);
         w.section("license", "_license", license, 4);
+        let ops = struct_ops(&mut w, [u8, u32, u64]);
+        w.section(ops::SECTION, ops::VARIABLE, ops, ops::BYTES);
         Btf { writer: w, signatures, cond, entry, structs }
     }
 
@@ -421,6 +426,32 @@ fn kernel_structs(w: &mut Writer, [u16, u32, u64]: [TypeId; 3]) -> BTreeMap<&'st
 }
 
 /// A structure of `u32` members.
+/// The policy as the module takes it: programs by the words of the module's questions, then data.
+fn struct_ops(w: &mut Writer, [u8, u32, u64]: [TypeId; 3]) -> TypeId {
+    let nothing = w.pointer(TypeId(0));
+    let mut members = Vec::new();
+    for (member, index) in MEMBERS.iter().zip(0..) {
+        let result = if matches!(member.name, "check" | "row") { u64 } else { u32 };
+        let params: &[(&str, TypeId)] = match member.name {
+            "step" => &[("name", nothing), ("state", u32), ("length", u32)],
+            "row" => &[("state", u32), ("class", u32)],
+            "conditional" => &[("state", u32), ("class", u32), ("op", u32)],
+            "within" => &[("to", u32), ("from", u32), ("class", u32)],
+            "check" => &[("request", nothing)],
+            "subject" => &[("who", nothing)],
+            _ => &[("event", nothing)],
+        };
+        let words: Vec<u32> = params.iter().flat_map(|(name, id)| [w.string(name), id.0]).collect();
+        let proto = w.add("", FUNC_PROTO, params.len(), result.0, &words);
+        members.push((member.name, w.pointer(proto), index * ops::PROGRAM_BYTES));
+    }
+    let name = w.add("", ARRAY, 0, 0, &[u8.0, u32.0, POLICY_NAME as u32]);
+    let data = [("abi", u32, ops::ABI), ("classes", u32, ops::CLASSES), ("exe_root", u32, ops::EXE_ROOT)];
+    members.extend(data);
+    members.push(("name", name, ops::NAME));
+    w.structure("boesfs_ops", ops::BYTES, &members)
+}
+
 fn words(w: &mut Writer, name: &str, members: &[&str], u32: TypeId) -> TypeId {
     let members: Vec<_> = members.iter().enumerate().map(|(i, name)| (*name, u32, 4 * i)).collect();
     w.structure(name, 4 * members.len(), &members)

@@ -1,6 +1,6 @@
 //! The ELF file around the sections.
 //!
-//! Order of sections: code with its relocations, tables, map, licence, types, manifest, symbols. Every section of data is
+//! Order of sections: code, tables, maps, licence, struct_ops, types, manifest, relocations, symbols. Every section of data is
 //! aligned to 8 bytes. Calls inside `.text` are relative and need no relocation.
 
 use std::collections::BTreeMap;
@@ -11,12 +11,13 @@ use ::object::write::StringId;
 use ::object::write::elf::{FileHeader, Rel, SectionHeader, SectionIndex, Sym, Writer};
 
 use crate::bpf::{Insn, Linkage, Place, Program};
+use crate::emit::layout::kmod::MEMBERS;
 use crate::emit::layout::{Data, Map, Table};
 use crate::manifest::Manifest;
 use crate::tables::Tables;
 
 use super::btf::{Btf, MAP_BYTES};
-use super::{BuildError, ext, manifest as header, sections};
+use super::{BuildError, ext, manifest as header, ops, sections};
 
 /// Relocation of a wide load: `R_BPF_64_64`.
 pub(super) const RELOC_PLACE: u32 = 1;
@@ -44,7 +45,7 @@ struct Symbol {
     visibility: elf::SymbolVisibility,
 }
 
-/// A relocation in section `section`: the slot, the symbol and the type.
+/// A relocation in section `section`: the slot of 8 bytes, the symbol and the type.
 struct Reloc {
     section: usize,
     slot: usize,
@@ -67,13 +68,11 @@ struct Parts {
     sections: Vec<Section>,
     symbols: Vec<Symbol>,
     relocs: Vec<Reloc>,
-    /// How many sections of code there are: the first ones.
-    code: usize,
 }
 
 fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Parts, postcard::Error> {
     let (exec, alloc, write) = (elf::SHF_EXECINSTR.0, elf::SHF_ALLOC.0, elf::SHF_WRITE.0);
-    let mut p = Parts { sections: Vec::new(), symbols: Vec::new(), relocs: Vec::new(), code: 0 };
+    let mut p = Parts { sections: Vec::new(), symbols: Vec::new(), relocs: Vec::new() };
     code_parts(&mut p, program, alloc | exec);
     for table in Table::ALL {
         let bytes = sections::encode(tables, table);
@@ -95,6 +94,15 @@ fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Part
         p.symbols.push(Symbol { name: map.name().to_owned(), section, kind, value, size, visibility });
     }
     p.add_object("_license", "license", alloc | write, LICENSE.to_vec());
+    p.add_object(ops::VARIABLE, ops::SECTION, alloc | write, ops::encode(tables, manifest));
+    let section = p.sections.len() - 1;
+    let programs = MEMBERS.iter().zip(0..);
+    p.relocs.extend(programs.map(|(member, slot)| Reloc {
+        section,
+        slot,
+        symbol: member.program.to_owned(),
+        kind: ops::RELOC_PROGRAM,
+    }));
     let mut btf = Btf::new(tables);
     let ext = ext::encode(program, &mut btf);
     let manifest = header::encode(manifest, tables)?;
@@ -147,7 +155,6 @@ fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
             let visibility = if f.linkage == Linkage::Static { elf::STV_HIDDEN } else { elf::STV_DEFAULT };
             p.symbols.push(Symbol { name: f.name.clone(), section, kind: elf::STT_FUNC, value, size, visibility });
         }
-        p.code = section + 1;
         p.sections.push(Section { name: name.to_owned(), flags, bytes });
     }
 }
@@ -193,7 +200,7 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
     }
 
     let mut relocs = Vec::new();
-    let names: Vec<String> = parts.sections[..parts.code].iter().map(|s| format!(".rel{}", s.name)).collect();
+    let names: Vec<String> = parts.sections.iter().map(|s| format!(".rel{}", s.name)).collect();
     for (section, name) in names.iter().enumerate() {
         if parts.relocs.iter().all(|reloc| reloc.section != section) {
             continue;
