@@ -64,7 +64,7 @@ impl Rights for AllowAll {
         true
     }
 
-    fn never_closer(&self, _op: Op) -> bool {
+    fn always_plain(&self, _op: Op) -> bool {
         true
     }
 }

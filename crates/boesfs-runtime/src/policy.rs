@@ -176,8 +176,8 @@ impl Rights for LoadedPolicy {
         Rights::lock_follows_open(&self.tables)
     }
 
-    fn never_closer(&self, op: Op) -> bool {
-        Rights::never_closer(&self.tables, op)
+    fn always_plain(&self, op: Op) -> bool {
+        Rights::always_plain(&self.tables, op)
     }
 }
 

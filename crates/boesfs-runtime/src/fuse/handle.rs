@@ -44,6 +44,8 @@ pub(super) struct Handle {
     /// Single reads (writes) are to be judged, because a condition concerns them.
     pub(super) judge_reads: bool,
     pub(super) judge_writes: bool,
+    /// The kernel does not tell when it is closed: it can hold no POSIX lock.
+    pub(super) closes_unheard: bool,
     fd: OnceLock<Held>,
     /// Of a directory: what has been read of it.
     pub(super) stream: Mutex<Stream>,
@@ -64,7 +66,16 @@ impl Handle {
         if let Some(fd) = fd {
             let _ = held.set(Held::new(fd));
         }
-        Handle { node, flags, way, judge_reads: false, judge_writes: false, fd: held, stream: Mutex::default() }
+        Handle {
+            node,
+            flags,
+            way,
+            judge_reads: false,
+            judge_writes: false,
+            closes_unheard: false,
+            fd: held,
+            stream: Mutex::default(),
+        }
     }
 
     /// Its descriptor below. A passthrough file has one only once something else than data is asked of it.

@@ -81,7 +81,7 @@ impl Fs {
         };
         let (way, backing_id, open_flags) = self.choose_way(node, flags, Some(&fd), &stat);
         let mut handle = Handle::new(node.clone(), flags as i32, way, Some(fd));
-        self.mark_judged(&mut handle);
+        self.mark(&mut handle, open_flags);
         Ok(OpenOut { fh: self.handles.add(handle), open_flags, backing_id })
     }
 
@@ -113,8 +113,9 @@ impl Fs {
         sys::access(node.fd()?, libc::X_OK as u32)
     }
 
-    /// Marks which single reads and writes of a handle are judged.
-    pub(super) fn mark_judged(&self, handle: &mut Handle) {
+    /// Marks which single reads and writes of a handle are judged, and whether its closes are heard of.
+    pub(super) fn mark(&self, handle: &mut Handle, open_flags: u32) {
+        handle.closes_unheard = open_flags & flag::FOPEN_NOFLUSH != 0;
         let state = handle.node.state();
         handle.judge_reads = self.conditional(state, &[Op::Read, Op::Exec]);
         handle.judge_writes = self.conditional(state, &[Op::Write, Op::Append]);
@@ -136,7 +137,9 @@ impl Fs {
 
     /// Chooses how the data of an open file flows, and gives the number of the file below and the flags for the kernel.
     pub(super) fn choose_way(&self, node: &Node, flags: u32, fd: Option<&OwnedFd>, stat: &Stat) -> (Way, i32, u32) {
-        let close = if self.locks.forwarded() { 0 } else { flag::FOPEN_NOFLUSH };
+        // A close matters to locks alone.
+        let lockable = self.locks.forwarded() && self.somebody_may(node.state(), Op::Lock);
+        let close = if lockable { 0 } else { flag::FOPEN_NOFLUSH };
         let free = self.is_free(node.state());
         if !free {
             // Every read and write comes here, with its own offset and length; a shared mapping is refused by the kernel.

@@ -122,6 +122,15 @@ impl Fs {
         self.classes.all().iter().all(|class| rights.row(state, *class).plainly_allows(op))
     }
 
+    /// Whether some class of this session may do `op`, or may where its arguments are right.
+    pub(super) fn somebody_may(&self, state: StateId, op: Op) -> bool {
+        let rights = &self.policy.rights;
+        self.classes.all().iter().any(|class| {
+            let row = rights.row(state, *class);
+            row.allowed.contains(op) || row.closer.contains(op)
+        })
+    }
+
     /// Whether nobody of this session gains rights when a file moves from `old` to `new`.
     pub(super) fn within(&self, new: StateId, old: StateId) -> bool {
         new == old || self.classes.all().iter().all(|class| self.policy.rights.within(new, old, *class))

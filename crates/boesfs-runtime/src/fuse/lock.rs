@@ -173,7 +173,9 @@ impl Fs {
         let fill = |args: Args, _: Option<&Stat>| {
             args.with(Arg::Flags, lk.lock.kind.into()).with(Arg::Offset, lk.lock.start).with(Arg::Length, length)
         };
-        self.judge_node_with(request, &handle.node, Op::Lock, fill)
+        self.judge_node_with(request, &handle.node, Op::Lock, fill)?;
+        // Opened where nobody could lock it, and moved since.
+        if handle.closes_unheard { Err(Errno::NOLCK) } else { Ok(()) }
     }
 
     /// The open file below that stands for an owner's POSIX locks.

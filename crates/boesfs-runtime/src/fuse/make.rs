@@ -162,7 +162,7 @@ impl Fs {
     fn opened(&self, node: Arc<Node>, flags: u32, fd: OwnedFd, stat: &rustix::fs::Stat) -> OpenOut {
         let (way, backing_id, open_flags) = self.choose_way(&node, flags, Some(&fd), stat);
         let mut handle = Handle::new(node.clone(), flags as i32, way, Some(fd));
-        self.mark_judged(&mut handle);
+        self.mark(&mut handle, open_flags);
         OpenOut { fh: self.handles.add(handle), open_flags, backing_id }
     }
 

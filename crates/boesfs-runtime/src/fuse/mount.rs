@@ -168,8 +168,8 @@ fn wanted(config: &Config) -> InitFlags {
     if !config.policy.rights.lock_follows_open() {
         wanted |= InitFlags::FUSE_POSIX_LOCKS | InitFlags::FUSE_FLOCK_LOCKS;
     }
-    // What the kernel keeps of a link it gives to every class, unrecorded.
-    if matches!(config.session, Session::Fixed(_)) && config.policy.rights.never_closer(boesfs_lang::ops::Op::Readlink)
+    // What the kernel keeps of a link it gives to every class, unrecorded. It keeps no refusal.
+    if matches!(config.session, Session::Fixed(_)) && config.policy.rights.always_plain(boesfs_lang::ops::Op::Readlink)
     {
         wanted |= InitFlags::FUSE_CACHE_SYMLINKS;
     }

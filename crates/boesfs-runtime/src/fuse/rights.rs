@@ -43,8 +43,8 @@ pub trait Rights: Send + Sync {
     /// Whether, wherever anybody can open something, everybody may lock it, unrecorded: then no lock needs a verdict of its own.
     fn lock_follows_open(&self) -> bool;
 
-    /// Whether the row alone answers for `op`, everywhere and for every class.
-    fn never_closer(&self, op: Op) -> bool;
+    /// Whether whoever may do `op` somewhere may do it whatever its arguments, and unrecorded.
+    fn always_plain(&self, op: Op) -> bool;
 }
 
 impl Rights for Tables {
@@ -95,8 +95,13 @@ impl Rights for Tables {
         })
     }
 
-    fn never_closer(&self, op: Op) -> bool {
-        rows(self).all(|state| state.iter().all(|row| !row.closer.contains(op)))
+    fn always_plain(&self, op: Op) -> bool {
+        let live = (1..self.states.len() as u32).map(StateId);
+        let mut pairs = live.flat_map(|state| (0..self.classes).map(move |class| (state, ClassId(class))));
+        pairs.all(|(state, class)| {
+            !Rights::row(self, state, class).closer.contains(op)
+                || self.chain(state, class, op).all(|decision| !allows(&decision))
+        })
     }
 }
 
@@ -133,9 +138,12 @@ fn rows(tables: &Tables) -> impl Iterator<Item = Vec<Row>> {
     live.map(|state| (0..tables.classes).map(|class| Rights::row(tables, StateId(state), ClassId(class))).collect())
 }
 
+fn allows(decision: &Decision) -> bool {
+    decision.verdict & 0xff == Effect::Allow as u64
+}
+
 /// [`Rights::within`] for one operation: either nothing is allowed at `new`, or everything at `old`, or both decide alike.
 fn op_within(tables: &Tables, new: StateId, old: StateId, class: ClassId, op: Op) -> bool {
-    let allows = |decision: &Decision| decision.verdict & 0xff == Effect::Allow as u64;
     let open = |row: Row| row.allowed.contains(op) && !row.closer.contains(op);
     let (new_row, old_row) = (Rights::row(tables, new, class), Rights::row(tables, old, class));
     if open(old_row) {

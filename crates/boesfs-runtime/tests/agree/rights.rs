@@ -1,9 +1,11 @@
 //! What is said of a state for all requests at once: the functions of the object against the tables.
 
 use boesfs_codegen::arbitrary;
+use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::tables::StateId;
 use boesfs_lang::ops::Op;
 use boesfs_lang::subjects::ClassId;
+use boesfs_runtime::fuse::Rights as _;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
@@ -52,4 +54,18 @@ fn a_place_that_is_none_has_no_rights() {
     assert_eq!(engines.call("within", [root.0, nowhere.0, class.0, 0]), 0);
     assert_eq!(engines.call("within", [root.0, root.0, class.0, 0]), 1);
     assert_eq!(engines.call("conditional", [root.0, class.0, Op::Read.number(), 0]), 0);
+}
+
+#[test]
+fn what_the_kernel_may_keep_of_a_link() {
+    let plain = |rules: &str| {
+        let source = format!("policy p; default allow; {rules}");
+        let checked = boesfs_lang::check(&boesfs_lang::Input::new("p.bfs", &source)).expect("a policy");
+        let tables = boesfs_codegen::pack::compile(&checked.policy, &Limits::default()).expect("within limits").tables;
+        tables.always_plain(Op::Readlink)
+    };
+    assert!(plain(""));
+    assert!(plain("hide all on \"/secret/\"; deny readlink on \"/no\"; kill readlink on \"/trap\";"));
+    assert!(!plain("audit allow readlink on \"/seen\";"));
+    assert!(!plain("deny readlink on \"/theirs\" when owner != 0;"));
 }
