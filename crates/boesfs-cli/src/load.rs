@@ -14,6 +14,7 @@ use boesfs_lang::diag::Diagnostic;
 use boesfs_lang::diag::render::{Color, render};
 use boesfs_lang::policy::Policy;
 use boesfs_lang::source::SourceMap;
+use boesfs_runtime::sandbox::provide;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
 /// The largest source file that is read, in bytes.
@@ -168,6 +169,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
         // One byte more than there should be: then the end is found without another look.
         let size = file.metadata()?.len().min(LARGEST) as usize;
         let mut bytes = Vec::with_capacity(size + 1);
+        provide(bytes.spare_capacity_mut());
         file.take(LARGEST + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
     };

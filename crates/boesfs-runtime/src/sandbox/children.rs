@@ -69,6 +69,7 @@ fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
     namespaces::enter(Privilege::of_caller())?;
     let tree = Tree::new(inherited.plan, |device| channel::send(inherited.channel, &Report::Mounted(device)))?;
 
+    tree.enter()?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC).step("make a pipe");
     let ((ready, done), (devices, made)) = (pipe()?, pipe()?);
     let init = match sys::fork(Lineage::Sibling).step("start the sandbox's init process")? {
@@ -120,7 +121,7 @@ fn try_init(inherited: &Inherited<'_>, tree: &Tree, devices: &OwnedFd) -> Result
     proc::mount(tree, inherited.plan.tracing)?;
     privileges::bound_to(CapabilitySet::empty())?;
     hear(devices)?;
-    tree.enter()?;
+    Tree::replace_the_hosts()?;
     privileges::drop_all_but(CapabilitySet::empty())?;
     if inherited.gate.is_some() {
         tell(inherited.channel, &Report::Ready)?;
@@ -160,7 +161,7 @@ fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Resu
         }
     }
     // Not left to the change of the root by init, which may have missed this process.
-    tree.enter_after()?;
+    tree.take_as_root()?;
     let command = &inherited.plan.command;
     match &command.dir {
         StartDir::Named(dir) => {

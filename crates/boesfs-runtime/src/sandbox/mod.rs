@@ -34,3 +34,4 @@ pub use agent::{Ended, RunError, run};
 pub use error::SetupError;
 pub use namespaces::Privilege;
 pub use seccomp::{Allocation, Tracing};
+pub use sys::provide;

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, open, openat2, statx};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
@@ -97,22 +97,29 @@ impl Tree {
         openat2(&self.root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
     }
 
-    /// Puts the tree in the place of the host's, which is gone from this namespace afterwards. The new root is the current
-    /// directory then.
+    /// Makes the tree's root the current directory of the calling process, and of those that it forks: a file system may have to be
+    /// asked for leave each time.
     pub(super) fn enter(&self) -> Result<(), SetupError> {
-        fchdir(&self.root).step("enter the new tree")?;
+        fchdir(&self.root).step("enter the new tree")
+    }
+
+    /// Puts the tree, which was entered, in the place of the host's, which is gone from this namespace afterwards.
+    pub(super) fn replace_the_hosts() -> Result<(), SetupError> {
         // With "." twice, the old root ends up on top of the new one (pivot_root(2), NOTES), and is taken away from there.
         pivot_root(".", ".").step("change the root directory")?;
         unmount(".", UnmountFlags::DETACH).step("detach the host's tree")
     }
 
-    /// Makes the tree the root and the current directory of the calling process, whatever they were.
+    /// Makes the tree, which was entered, the root of the calling process, if it is not.
     ///
     /// pivot_root(2) changes the root of the processes that it finds. One that is being forked meanwhile it may miss: that one
     /// would go on in the host's tree.
-    pub(super) fn enter_after(&self) -> Result<(), SetupError> {
-        fchdir(&self.root).step("enter the new tree")?;
-        chroot(".").step("make the new tree the root")
+    pub(super) fn take_as_root(&self) -> Result<(), SetupError> {
+        let is_root = match (mount_of(CWD, "/"), mount_of(&self.root, "")) {
+            (Ok(Some(root)), Ok(Some(own))) => root == own,
+            _ => false,
+        };
+        if is_root { Ok(()) } else { chroot(".").step("make the new tree the root") }
     }
 
     /// Mounts `boesfs` over each file system of the host's tree but the first.
@@ -155,6 +162,15 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// The number of the mount that `path` is in, where the kernel tells it. Nobody else is asked.
+fn mount_of(dir: impl AsFd, path: &str) -> rustix::io::Result<Option<u64>> {
+    /// `STATX_MNT_ID`
+    const NUMBER: StatxFlags = StatxFlags::from_bits_retain(0x1000);
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let told = statx(dir, path, flags, NUMBER)?;
+    Ok((told.stx_mask & NUMBER.bits() != 0).then_some(told.stx_mnt_id))
 }
 
 /// Attaches the detached mount `tree` at `place`.
