@@ -117,10 +117,11 @@ struct boesfs_inode {
 	/* The policy for which the rest holds. */
 	u32 generation;
 	u32 state;
-	/* The last class asked for, its row, and what it may plainly do. */
+	/* The last class asked for, and its row. */
 	u32 class;
-	u32 plain;
 	u64 row;
+	/* What follows from these for everybody, read without the lock: see boesfs_plain(). */
+	u64 plain;
 };
 
 struct boesfs_file {
@@ -130,6 +131,10 @@ struct boesfs_file {
 	 * operations that need no other question while it is in force.
 	 */
 	u64 granted;
+	/* The generation in which it may be read like that, and the file below can be; or BOESFS_NEVER. */
+	u32 read;
+	/* That of the mount, which outlives the file. */
+	struct boesfs_sb *sbi;
 	/* Guards what is known of it as an executable: its state, in which policy, and before which moves. */
 	spinlock_t exe_lock;
 	u32 exe_generation;
@@ -178,9 +183,26 @@ static inline struct path boesfs_lower_path(struct dentry *dentry)
 	};
 }
 
+/*
+ * Takes on @cred until boesfs_revert(). The caller holds it for longer than
+ * that, so no reference is taken: newer kernels do it likewise, older ones
+ * count twice. What is kept for later, such as the credentials of a file, is
+ * counted by who keeps it.
+ */
+static inline const struct cred *boesfs_take_on(const struct cred *cred)
+{
+	return rcu_replace_pointer(current->cred, cred, 1);
+}
+
+static inline void boesfs_revert(const struct cred *old)
+{
+	rcu_assign_pointer(current->cred, old);
+}
+
+/* The mounter's, which the mount holds. */
 static inline const struct cred *boesfs_override(struct super_block *sb)
 {
-	return override_creds(boesfs_sb(sb)->cred);
+	return boesfs_take_on(boesfs_sb(sb)->cred);
 }
 
 /* What a condition may speak of; the caller's ids are added when it is asked. */
@@ -211,6 +233,8 @@ int boesfs_path_state(struct boesfs_ops *ops, u32 root, struct dentry *dentry, u
 		      unsigned int *moves);
 bool boesfs_known(struct inode *inode, u32 generation, u32 *state);
 u64 boesfs_row(struct boesfs_ops *ops, struct inode *inode, u32 state, u32 class);
+void boesfs_remember(struct inode *inode, u32 generation, u32 state, u32 class, u64 row);
+int boesfs_resync_moved(struct dentry *dentry);
 void boesfs_set_state(struct inode *inode, u32 generation, u32 state);
 void boesfs_forget_state(struct inode *inode);
 bool boesfs_has_one_name(struct inode *inode);
@@ -229,36 +253,55 @@ enum boesfs_call {
 
 enum boesfs_call boesfs_call(void);
 
+/* Where something is to be made: its state, and the row of everybody here, in the policy of that generation. */
+struct boesfs_place {
+	u32 generation;
+	u32 state;
+	u64 row;
+};
+
 /* judge.c */
+bool boesfs_plainly_new(struct dentry *dentry, u32 ops, struct boesfs_place *place);
+int boesfs_judge_new(struct dentry *dentry, u32 op, const struct boesfs_args *args,
+		     struct boesfs_place *place);
 int boesfs_judge(struct dentry *dentry, u32 op, const struct boesfs_args *args);
+int boesfs_judge_bare(struct dentry *dentry, u32 op);
 int boesfs_foresee(struct dentry *dentry, u32 op, const struct boesfs_args *args);
 int boesfs_conditional(struct dentry *dentry, u32 op);
 int boesfs_find(struct dentry *dentry, struct inode *inode, bool record);
 int boesfs_move(struct dentry *from, struct dentry *to);
 
+/* Everybody here finds the object, unrecorded; beside the operations in boesfs_inode.plain. */
+#define BOESFS_PLAINLY_FOUND BIT(31)
+static_assert(BOESFS_OP_COUNT <= 31);
+
+/*
+ * What everybody here may do to an existing object in the policy of that
+ * generation, whatever the arguments, unrecorded.
+ *
+ * Generation and operations are one word, so that neither a lock nor a
+ * sequence number is needed to read what belongs together; the word is written
+ * under the inode's lock, with what it follows from. That of an older policy
+ * has another generation, and after the end of one none is the mount's.
+ */
+static __always_inline u32 boesfs_plain(struct inode *inode, u32 generation)
+{
+	u64 plain = READ_ONCE(boesfs_i(inode)->plain);
+
+	return likely(plain >> 32 == generation) ? (u32)plain : 0;
+}
+
 /* Whether everybody here may do @op to an existing object, whatever the arguments, unrecorded. */
 static __always_inline bool boesfs_plainly(struct inode *inode, u32 op)
 {
-	struct boesfs_sb *sbi = boesfs_sb(inode->i_sb);
-	struct boesfs_inode *bi = boesfs_i(inode);
-	unsigned int seq;
-	bool plain;
-
-	do {
-		seq = read_seqbegin(&bi->seq);
-		plain = bi->generation == READ_ONCE(sbi->generation) &&
-			bi->class == sbi->class && (bi->plain >> op & 1);
-	} while (read_seqretry(&bi->seq, seq));
-	return plain;
+	return boesfs_plain(inode, READ_ONCE(boesfs_sb(inode->i_sb)->generation)) >> op & 1;
 }
 
 static __always_inline int boesfs_may(struct dentry *dentry, u32 op)
 {
-	struct boesfs_args args = {};
-
-	if (d_really_is_positive(dentry) && boesfs_plainly(d_inode(dentry), op))
+	if (d_really_is_positive(dentry) && likely(boesfs_plainly(d_inode(dentry), op)))
 		return 0;
-	return boesfs_judge(dentry, op, &args);
+	return boesfs_judge_bare(dentry, op);
 }
 
 /* super.c */
@@ -268,6 +311,15 @@ extern const struct super_operations boesfs_super_operations;
 struct inode *boesfs_iget(struct super_block *sb, struct inode *lower, u32 generation, u32 state);
 void boesfs_copy_attr(struct inode *inode);
 void boesfs_refresh(struct inode *inode);
+
+/* Takes over what permission checks go by, if it has changed. Does not sleep. */
+static __always_inline void boesfs_refresh_rights(struct inode *inode, struct inode *lower)
+{
+	if (unlikely(READ_ONCE(inode->i_mode) != READ_ONCE(lower->i_mode) ||
+		     !uid_eq(inode->i_uid, lower->i_uid) || !gid_eq(inode->i_gid, lower->i_gid) ||
+		     ((inode->i_flags ^ lower->i_flags) & (S_IMMUTABLE | S_APPEND))))
+		boesfs_copy_attr(inode);
+}
 int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
 		   u32 request_mask, unsigned int flags);
 int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
@@ -280,6 +332,8 @@ struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 void boesfs_set_lower(struct dentry *dentry, struct dentry *lower);
 struct inode *boesfs_inode_for(struct dentry *dentry, struct inode *lower, u32 *generation,
 			       u32 *state);
+struct inode *boesfs_inode_at(struct super_block *sb, struct inode *lower,
+			      const struct boesfs_place *place);
 void boesfs_confirm(struct inode *inode, u32 generation, u32 state);
 
 /* namei.c */
@@ -289,8 +343,10 @@ extern const struct inode_operations boesfs_dir_inode_operations;
 int boesfs_file_init(void);
 void boesfs_file_exit(void);
 int boesfs_judge_open(struct dentry *dentry, struct file *file, const kuid_t *owner);
+u32 boesfs_open_ops(const struct file *file);
 int boesfs_open_made(struct inode *inode, struct file *file);
-struct boesfs_file *boesfs_file_alloc(struct file *lower, u64 granted);
+struct boesfs_file *boesfs_file_alloc(struct boesfs_sb *sbi, struct file *lower, u64 granted);
+void boesfs_set_granted(struct boesfs_file *bf, u64 granted);
 void boesfs_file_free(struct boesfs_file *bf);
 u32 boesfs_user_flags(const struct file *file);
 int boesfs_release(struct inode *inode, struct file *file);

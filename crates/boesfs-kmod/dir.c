@@ -44,6 +44,18 @@ struct inode *boesfs_inode_for(struct dentry *dentry, struct inode *lower, u32 *
 	return inode;
 }
 
+/* The inode of what has been made at @place, which knows the row of everybody here. */
+struct inode *boesfs_inode_at(struct super_block *sb, struct inode *lower,
+			      const struct boesfs_place *place)
+{
+	struct inode *inode = boesfs_iget(sb, lower, place->generation, place->state);
+
+	if (!IS_ERR(inode))
+		boesfs_remember(inode, place->generation, place->state, boesfs_sb(sb)->class,
+				place->row);
+	return inode;
+}
+
 /*
  * @inode has got another name. If it has been given the state of its others in
  * a new policy meanwhile, that need not be the one that this name has there.
@@ -87,7 +99,7 @@ struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 		return ERR_PTR(-EACCES);
 	old = boesfs_override(dir->i_sb);
 	lower = boesfs_lookup_lower(mnt_idmap(sbi->mnt), &dentry->d_name, parent);
-	revert_creds(old);
+	boesfs_revert(old);
 	if (IS_ERR(lower))
 		return lower;
 	boesfs_set_lower(dentry, lower);
@@ -137,49 +149,27 @@ static bool boesfs_agrees(struct dentry *dentry, struct dentry *lower)
 	return agrees;
 }
 
-/* Whether some class must not find the object, or it is on record that it does: then it is judged each time. */
-static bool boesfs_finding_is_judged(struct inode *inode)
-{
-	struct boesfs_sb *sbi = boesfs_sb(inode->i_sb);
-	struct boesfs_inode *bi = boesfs_i(inode);
-	unsigned int seq;
-	bool judged;
-
-	do {
-		seq = read_seqbegin(&bi->seq);
-		judged = !sbi->fixed_class || bi->class != sbi->class ||
-			 (bi->row >> 32 >> BOESFS_OP_STAT & 1);
-	} while (read_seqretry(&bi->seq, seq));
-	return judged;
-}
-
-static int boesfs_revalidate(struct dentry *dentry, unsigned int flags)
+/* Where the one below has changed, or has a say of its own; or the policy is to be asked. */
+static noinline int boesfs_revalidate_with_care(struct dentry *dentry, unsigned int flags)
 {
 	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
 	struct dentry *lower = boesfs_lower(dentry);
 	struct inode *inode = d_inode_rcu(dentry);
-	bool rcu = flags & LOOKUP_RCU;
 	int ret;
 
 	/* A dentry that a lookup has not finished, or whose mount went wrong. */
 	if (!lower)
 		return 0;
-	if (unlikely(raw_read_seqcount(&lower->d_seq) != dentry->d_time)) {
-		if (rcu)
-			return -ECHILD;
-		if (!boesfs_agrees(dentry, lower))
-			return 0;
-	}
-	if (unlikely(lower->d_flags & DCACHE_OP_REVALIDATE)) {
-		const struct cred *old;
-		struct dentry *parent;
+	if (flags & LOOKUP_RCU)
+		return -ECHILD;
+	if (raw_read_seqcount(&lower->d_seq) != dentry->d_time && !boesfs_agrees(dentry, lower))
+		return 0;
+	if (lower->d_flags & DCACHE_OP_REVALIDATE) {
+		struct dentry *parent = dget_parent(lower);
+		const struct cred *old = boesfs_override(dentry->d_sb);
 
-		if (rcu)
-			return -ECHILD;
-		parent = dget_parent(lower);
-		old = boesfs_override(dentry->d_sb);
 		ret = boesfs_revalidate_lower(parent, lower, flags);
-		revert_creds(old);
+		boesfs_revert(old);
 		dput(parent);
 		if (ret <= 0) {
 			if (!ret)
@@ -187,29 +177,51 @@ static int boesfs_revalidate(struct dentry *dentry, unsigned int flags)
 			return ret;
 		}
 	}
-	if (!inode) {
-		/* Who is nobody does not learn what is not there either. */
-		if (likely(sbi->fixed_class))
-			return 1;
-		if (rcu)
-			return -ECHILD;
+	/* Who is nobody does not learn what is not there either. */
+	if (!inode)
 		return boesfs_is_somebody(sbi) ? 1 : -EACCES;
-	}
-	if (unlikely(READ_ONCE(boesfs_i(inode)->generation) != READ_ONCE(sbi->generation))) {
-		if (rcu)
-			return -ECHILD;
+	if (READ_ONCE(boesfs_i(inode)->generation) != READ_ONCE(sbi->generation)) {
 		ret = boesfs_resync(dentry);
 		if (ret <= 0)
 			return ret;
 	}
-	if (boesfs_finding_is_judged(inode)) {
-		if (rcu)
-			return -ECHILD;
+	/* Where some class must not find it, or it is on record that it does, it is judged each time. */
+	if (!(boesfs_plain(inode, READ_ONCE(sbi->generation)) & BOESFS_PLAINLY_FOUND)) {
 		ret = boesfs_find(dentry, inode, true);
 		if (ret)
 			return ret;
 	}
 	boesfs_refresh(inode);
+	return 1;
+}
+
+/* The walk of a path that goes on after this component. */
+#define BOESFS_ON_THE_WAY (LOOKUP_RCU | LOOKUP_PARENT)
+
+/*
+ * Each component of a walk comes by here: nothing has happened below to the
+ * name or its object, and everybody here finds it in the policy of now.
+ */
+static __always_inline int boesfs_revalidate(struct dentry *dentry, unsigned int flags)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct dentry *lower = boesfs_lower(dentry);
+	struct inode *inode = d_inode_rcu(dentry);
+
+	if (unlikely(!lower || raw_read_seqcount(&lower->d_seq) != dentry->d_time ||
+		     (lower->d_flags & DCACHE_OP_REVALIDATE)))
+		return boesfs_revalidate_with_care(dentry, flags);
+	if (!inode)
+		return likely(sbi->fixed_class) ? 1 : boesfs_revalidate_with_care(dentry, flags);
+	if (unlikely(!(boesfs_plain(inode, READ_ONCE(sbi->generation)) & BOESFS_PLAINLY_FOUND)))
+		return boesfs_revalidate_with_care(dentry, flags);
+	/*
+	 * A directory on the way is searched next: boesfs_permission() looks
+	 * at it before anybody goes by its attributes. What is at the end of
+	 * the path is renewed here.
+	 */
+	if ((flags & BOESFS_ON_THE_WAY) != BOESFS_ON_THE_WAY || !d_is_dir(dentry))
+		boesfs_refresh_rights(inode, boesfs_lower_inode(inode));
 	return 1;
 }
 
@@ -255,7 +267,7 @@ static int boesfs_dir_open(struct inode *inode, struct file *file)
 			    boesfs_sb(inode->i_sb)->cred);
 	if (IS_ERR(lower))
 		return PTR_ERR(lower);
-	bf = boesfs_file_alloc(lower, boesfs_grant(generation, BIT(BOESFS_OP_LIST)));
+	bf = boesfs_file_alloc(boesfs_sb(inode->i_sb), lower, boesfs_grant(generation, BIT(BOESFS_OP_LIST)));
 	if (!bf) {
 		fput(lower);
 		return -ENOMEM;
@@ -264,14 +276,15 @@ static int boesfs_dir_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-/* How much of a directory is read before it is sifted. */
-#define BOESFS_SIEVE 32768
+/* How much of a directory is read before it is sifted. Not much: the kernel clears it first, and most directories are small. */
+#define BOESFS_SIEVE 2048
 
 struct boesfs_name_entry {
 	loff_t pos;
 	u64 ino;
 	u32 type;
-	u32 len;
+	u16 len;
+	bool hidden;
 	char name[];
 };
 
@@ -299,59 +312,74 @@ static bool boesfs_sieve_add(struct dir_context *ctx, const char *name, int len,
 	entry->ino = ino;
 	entry->type = type;
 	entry->len = len;
+	entry->hidden = false;
 	memcpy(entry->name, name, len);
 	sieve->used += size;
 	return true;
 }
 
 /*
- * Whether a name is left out: 1, 0, or an error. Only its owner can matter
- * besides the path; if the name is gone by now, so is the entry.
+ * Whether a name of the directory is one that everybody here finds, by what is
+ * remembered of it. That goes by the path and the policy alone: whether the
+ * object below is still the same does not matter. No name moves into the
+ * locked directory, or out of it.
  */
-static int boesfs_is_hidden(struct file *dir, struct boesfs_name_entry *entry)
+static bool boesfs_is_plainly_found(struct dentry *dir, const struct boesfs_name_entry *entry)
 {
-	struct dentry *dentry = dir->f_path.dentry;
+	struct qstr name = QSTR_INIT(entry->name, entry->len);
+	u32 generation = READ_ONCE(boesfs_sb(dir->d_sb)->generation);
+	struct dentry *dentry;
+	bool found;
+
+	name.hash = full_name_hash(dir, name.name, name.len);
+	dentry = d_lookup(dir, &name);
+	if (!dentry)
+		return false;
+	found = d_really_is_positive(dentry) &&
+		(boesfs_plain(d_inode(dentry), generation) & BOESFS_PLAINLY_FOUND);
+	dput(dentry);
+	return found;
+}
+
+/* Who lists a directory, by which policy, and the state of the directory there. */
+struct boesfs_listing {
+	struct boesfs_ops *ops;
+	u32 state;
+	u32 class;
+};
+
+/*
+ * Whether a name is left out. Only its owner can matter besides the path; if
+ * the name is gone by now, so is the entry.
+ */
+static bool boesfs_is_hidden(struct dentry *dentry, struct boesfs_name_entry *entry,
+			     const struct boesfs_listing *listing)
+{
 	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
 	struct qstr name = QSTR_INIT(entry->name, entry->len);
-	struct boesfs_request request = { .op = BOESFS_OP_STAT };
-	struct boesfs_ops *ops;
-	const struct cred *old;
+	struct boesfs_request request = { .op = BOESFS_OP_STAT, .class = listing->class };
+	struct boesfs_ops *ops = listing->ops;
+	const struct cred *old, *cred = current_cred();
 	struct dentry *lower;
-	int idx, ret = -EACCES;
+	bool hidden = true;
 
-	if (entry->name[0] == '.' &&
-	    (entry->len == 1 || (entry->len == 2 && entry->name[1] == '.')))
-		return 0;
-	idx = srcu_read_lock(&boesfs_srcu);
-	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
-	if (!ops)
-		goto out;
-	ret = boesfs_resolve(ops, dentry, &request.state);
-	if (ret)
-		goto out;
-	request.state = boesfs_step(ops, request.state, &name);
-	request.class = boesfs_class(sbi, ops);
+	request.state = boesfs_step(ops, listing->state, &name);
 	if (request.class >= ops->classes ||
 	    !(ops->row(request.state, request.class) >> 32 >> BOESFS_OP_STAT & 1))
-		goto out;
+		return false;
 	old = boesfs_override(dentry->d_sb);
 	lower = boesfs_lookup_lower(mnt_idmap(sbi->mnt), &name, boesfs_lower(dentry));
-	revert_creds(old);
-	ret = 1;
+	boesfs_revert(old);
 	if (IS_ERR(lower))
-		goto out;
+		return true;
 	if (d_is_positive(lower)) {
-		const struct cred *cred = current_cred();
-
 		request.args[BOESFS_ARG_UID] = from_kuid(&init_user_ns, cred->fsuid);
 		request.args[BOESFS_ARG_GID] = from_kgid(&init_user_ns, cred->fsgid);
 		request.args[BOESFS_ARG_OWNER] = from_kuid(&init_user_ns, d_inode(lower)->i_uid);
-		ret = (ops->check(&request) & BOESFS_VERDICT_EFFECT) == BOESFS_EFFECT_HIDE;
+		hidden = (ops->check(&request) & BOESFS_VERDICT_EFFECT) == BOESFS_EFFECT_HIDE;
 	}
 	dput(lower);
-out:
-	srcu_read_unlock(&boesfs_srcu, idx);
-	return ret;
+	return hidden;
 }
 
 /* Whether no name of the directory is hidden from the task: 1, 0, or an error. */
@@ -374,13 +402,46 @@ static int boesfs_lists_all(struct dentry *dentry)
 	return ret;
 }
 
+static bool boesfs_is_dot(const struct boesfs_name_entry *entry)
+{
+	return entry->name[0] == '.' &&
+	       (entry->len == 1 || (entry->len == 2 && entry->name[1] == '.'));
+}
+
+/* Marks the names that are left out. */
+static int boesfs_sift(struct dentry *dentry, struct boesfs_sieve *sieve)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct boesfs_listing listing;
+	int idx, err = -EACCES;
+	size_t at;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	listing.ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (listing.ops)
+		err = boesfs_resolve(listing.ops, dentry, &listing.state);
+	if (!err) {
+		listing.class = boesfs_class(sbi, listing.ops);
+		for (at = 0; at < sieve->used;) {
+			struct boesfs_name_entry *entry = (void *)(sieve->buffer + at);
+
+			entry->hidden = !boesfs_is_dot(entry) &&
+					!boesfs_is_plainly_found(dentry, entry) &&
+					boesfs_is_hidden(dentry, entry, &listing);
+			at += ALIGN(sizeof(*entry) + entry->len, 8);
+		}
+	}
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return err;
+}
+
 static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct dir_context *ctx)
 {
 	struct boesfs_sieve sieve = { .ctx.actor = boesfs_sieve_add };
+	int err, wrong;
 	size_t at;
-	int err;
 
-	sieve.buffer = kvmalloc(BOESFS_SIEVE, GFP_KERNEL);
+	sieve.buffer = kmalloc(BOESFS_SIEVE, GFP_KERNEL);
 	if (!sieve.buffer)
 		return -ENOMEM;
 	do {
@@ -389,18 +450,18 @@ static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct d
 		sieve.used = 0;
 		sieve.full = false;
 		err = iterate_dir(lower, &sieve.ctx);
-		revert_creds(old);
-		/* Also what has been read before an error. */
+		boesfs_revert(old);
+		wrong = boesfs_sift(file->f_path.dentry, &sieve);
+		if (wrong) {
+			err = wrong;
+			break;
+		}
+		/* Also what has been read before an error. Whoever is told of it can make that wait. */
 		for (at = 0; at < sieve.used;) {
 			struct boesfs_name_entry *entry = (void *)(sieve.buffer + at);
-			int hidden = boesfs_is_hidden(file, entry);
 
-			if (hidden < 0) {
-				err = hidden;
-				goto out;
-			}
 			ctx->pos = entry->pos;
-			if (!hidden && !dir_emit(ctx, entry->name, entry->len, entry->ino, entry->type))
+			if (!entry->hidden && !dir_emit(ctx, entry->name, entry->len, entry->ino, entry->type))
 				goto out;
 			at += ALIGN(sizeof(*entry) + entry->len, 8);
 		}
@@ -409,7 +470,7 @@ static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct d
 		cond_resched();
 	} while (!err && sieve.used && !fatal_signal_pending(current));
 out:
-	kvfree(sieve.buffer);
+	kfree(sieve.buffer);
 	return err;
 }
 
@@ -428,7 +489,7 @@ static int boesfs_iterate(struct file *file, struct dir_context *ctx)
 		err = boesfs_judge(file->f_path.dentry, BOESFS_OP_LIST, &args);
 		if (err)
 			return err;
-		WRITE_ONCE(bf->granted, boesfs_grant(generation, BIT(BOESFS_OP_LIST)));
+		boesfs_set_granted(bf, boesfs_grant(generation, BIT(BOESFS_OP_LIST)));
 	}
 	if (lower->f_pos != ctx->pos) {
 		loff_t pos = vfs_llseek(lower, ctx->pos, SEEK_SET);
@@ -443,7 +504,7 @@ static int boesfs_iterate(struct file *file, struct dir_context *ctx)
 		return boesfs_iterate_sifted(file, lower, ctx);
 	old = boesfs_override(file_inode(file)->i_sb);
 	err = iterate_dir(lower, ctx);
-	revert_creds(old);
+	boesfs_revert(old);
 	return err;
 }
 

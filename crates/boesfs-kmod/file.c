@@ -42,13 +42,16 @@ static noinline ssize_t boesfs_read_with_care(struct kiocb *iocb, struct iov_ite
 static ssize_t boesfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
+	struct boesfs_file *bf = file->private_data;
 	struct inode *inode = file_inode(file);
-	struct file *lower = boesfs_lower_file(file);
+	struct file *lower = bf->lower;
 	ssize_t ret;
 
-	/* The kernel goes by the size of this inode where it gives no other chance to renew it. */
-	if (unlikely(!boesfs_is_granted(file, BOESFS_OP_READ) || !is_sync_kiocb(iocb) ||
-		     !lower->f_op->read_iter ||
+	/*
+	 * bf->read is of a generation only where reading was granted in it and the file below has read_iter.
+	 * The kernel goes by the size of this inode where it gives no other chance to renew it.
+	 */
+	if (unlikely(READ_ONCE(bf->read) != READ_ONCE(bf->sbi->generation) || !is_sync_kiocb(iocb) ||
 		     i_size_read(inode) != i_size_read(boesfs_lower_inode(inode))))
 		return boesfs_read_with_care(iocb, iter);
 	/* It is over when this returns: the file below does not keep it. */
@@ -65,18 +68,33 @@ static ssize_t boesfs_read_iter(struct kiocb *iocb, struct iov_iter *iter)
 #define BOESFS_IOCB_END (IOCB_ALLOC_CACHE | IOCB_AIO_RW)
 #endif
 
+/* The same for one that would have told its end later. */
+static noinline ssize_t boesfs_write_cloned(struct kiocb *iocb, struct iov_iter *iter,
+					    struct file *lower)
+{
+	struct kiocb sync;
+	ssize_t ret;
+
+	kiocb_clone(&sync, iocb, lower);
+	sync.ki_flags &= ~BOESFS_IOCB_END;
+	ret = lower->f_op->write_iter(&sync, iter);
+	iocb->ki_pos = sync.ki_pos;
+	return ret;
+}
+
 /* A write straight to the file below, which is over when this returns. */
-static ssize_t boesfs_write_sync(struct kiocb *iocb, struct iov_iter *iter)
+static __always_inline ssize_t boesfs_write_sync(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
 	struct file *lower = boesfs_lower_file(file);
+	struct inode *below = file_inode(lower);
 	ssize_t ret;
 
-	if (iocb->ki_flags & IOCB_NOWAIT) {
-		if (!sb_start_write_trylock(file_inode(lower)->i_sb))
+	if (unlikely(iocb->ki_flags & IOCB_NOWAIT)) {
+		if (!sb_start_write_trylock(below->i_sb))
 			return -EAGAIN;
 	} else {
-		sb_start_write(file_inode(lower)->i_sb);
+		sb_start_write(below->i_sb);
 	}
 	/* The file below takes its own locks, and clears set-id bits as the caller's write does. */
 	if (likely(is_sync_kiocb(iocb))) {
@@ -84,23 +102,23 @@ static ssize_t boesfs_write_sync(struct kiocb *iocb, struct iov_iter *iter)
 		ret = lower->f_op->write_iter(iocb, iter);
 		iocb->ki_filp = file;
 	} else {
-		struct kiocb sync;
-
-		kiocb_clone(&sync, iocb, lower);
-		sync.ki_flags &= ~BOESFS_IOCB_END;
-		ret = lower->f_op->write_iter(&sync, iter);
-		iocb->ki_pos = sync.ki_pos;
+		ret = boesfs_write_cloned(iocb, iter, lower);
 	}
-	sb_end_write(file_inode(lower)->i_sb);
-	if (ret > 0) {
+	sb_end_write(below->i_sb);
+	if (likely(ret > 0)) {
+		struct inode *inode = file_inode(file);
+
 		fsnotify_modify(lower);
-		boesfs_refresh(file_inode(file));
+		/* A write changes nothing else that is kept here. */
+		if (i_size_read(inode) != i_size_read(below) ||
+		    READ_ONCE(inode->i_mode) != READ_ONCE(below->i_mode))
+			boesfs_copy_attr(inode);
 	}
 	return ret;
 }
 
 /* With the caller's credentials: the file is open, and space that is kept for the mounter is not for him. */
-static ssize_t boesfs_write_async(struct kiocb *iocb, struct iov_iter *iter)
+static noinline ssize_t boesfs_write_async(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct file *file = iocb->ki_filp;
 	struct inode *inode = file_inode(file);
@@ -225,7 +243,7 @@ int boesfs_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 	const struct cred *old = boesfs_override(file_inode(file)->i_sb);
 	int ret = vfs_fsync_range(boesfs_lower_file(file), start, end, datasync);
 
-	revert_creds(old);
+	boesfs_revert(old);
 	return ret;
 }
 

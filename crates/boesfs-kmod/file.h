@@ -47,13 +47,17 @@ static inline void boesfs_follow_flags(struct file *file, struct file *lower)
 		boesfs_follow_changed_flags(file, lower);
 }
 
-static __always_inline bool boesfs_is_granted(struct file *file, u32 op)
+static __always_inline bool boesfs_are_granted(struct file *file, u32 ops)
 {
 	struct boesfs_file *bf = file->private_data;
 	u64 granted = READ_ONCE(bf->granted);
 
-	return granted >> 32 == READ_ONCE(boesfs_sb(file_inode(file)->i_sb)->generation) &&
-	       (granted >> op & 1);
+	return granted >> 32 == READ_ONCE(bf->sbi->generation) && !(ops & ~(u32)granted);
+}
+
+static __always_inline bool boesfs_is_granted(struct file *file, u32 op)
+{
+	return boesfs_are_granted(file, BIT(op));
 }
 
 /* Whether @file may be read or written there. */

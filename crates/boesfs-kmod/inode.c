@@ -185,23 +185,16 @@ static int boesfs_watch(struct inode *inode)
 	return err;
 }
 
-int boesfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
+static noinline int boesfs_permission_beyond_walking(struct inode *inode, int mask)
 {
 	struct boesfs_sb *sbi = boesfs_sb(inode->i_sb);
 	struct inode *lower = boesfs_lower_inode(inode);
 	const struct cred *old;
 	int err;
 
-	/* Where the policy is gone nothing can be walked through either. */
-	if (unlikely(!READ_ONCE(sbi->generation)))
-		return mask & MAY_NOT_BLOCK ? -ECHILD : -EACCES;
-	boesfs_refresh(inode);
 	err = generic_permission(&nop_mnt_idmap, inode, mask);
 	if (err)
 		return err;
-	/* Walking is not an operation. Without a policy's say the object below may still refuse. */
-	if (!(mask & ~(MAY_EXEC | MAY_NOT_BLOCK)) && !lower->i_op->permission)
-		return 0;
 	if (mask & MAY_NOT_BLOCK)
 		return -ECHILD;
 	if (mask & MAY_ACCESS)
@@ -214,8 +207,22 @@ int boesfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
 		return err;
 	old = boesfs_override(inode->i_sb);
 	err = inode_permission(mnt_idmap(sbi->mnt), lower, mask);
-	revert_creds(old);
+	boesfs_revert(old);
 	return err;
+}
+
+int boesfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask)
+{
+	struct inode *lower = boesfs_lower_inode(inode);
+
+	/* Where the policy is gone nothing can be walked through either. */
+	if (unlikely(!READ_ONCE(boesfs_sb(inode->i_sb)->generation)))
+		return mask & MAY_NOT_BLOCK ? -ECHILD : -EACCES;
+	boesfs_refresh_rights(inode, lower);
+	/* Walking is not an operation. Without a policy's say the object below may still refuse. */
+	if (likely(!(mask & ~(MAY_EXEC | MAY_NOT_BLOCK)) && !lower->i_op->permission))
+		return generic_permission(&nop_mnt_idmap, inode, mask);
+	return boesfs_permission_beyond_walking(inode, mask);
 }
 
 int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct kstat *stat,
@@ -231,7 +238,7 @@ int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct ksta
 		return err;
 	old = boesfs_override(dentry->d_sb);
 	err = vfs_getattr_nosec(&lower, stat, request_mask, flags & AT_STATX_SYNC_TYPE);
-	revert_creds(old);
+	boesfs_revert(old);
 	if (err)
 		return err;
 	/* Also the device: the same numbers of inodes are the same files, and pathconf(3) goes by it. */
@@ -307,7 +314,7 @@ int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr 
 		inode_lock(d_inode(lower));
 		old = boesfs_override(dentry->d_sb);
 		err = notify_change(mnt_idmap(sbi->mnt), lower, &below, NULL);
-		revert_creds(old);
+		boesfs_revert(old);
 		inode_unlock(d_inode(lower));
 		if (attr->ia_valid & ATTR_SIZE)
 			put_write_access(d_inode(lower));
@@ -335,7 +342,7 @@ static const char *boesfs_get_link(struct dentry *dentry, struct inode *inode,
 	target = vfs_get_link(lower.dentry, done);
 	if (!IS_ERR(target))
 		touch_atime(&lower);
-	revert_creds(old);
+	boesfs_revert(old);
 	return target;
 }
 

@@ -46,7 +46,7 @@ int boesfs_fileattr_get(struct dentry *dentry, struct boesfs_fileattr *fa)
 		return err;
 	old = boesfs_override(dentry->d_sb);
 	err = vfs_fileattr_get(boesfs_lower(dentry), fa);
-	revert_creds(old);
+	boesfs_revert(old);
 	return err == -ENOIOCTLCMD ? -ENOTTY : err;
 }
 
@@ -65,7 +65,7 @@ int boesfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct b
 		return err;
 	old = boesfs_override(dentry->d_sb);
 	err = vfs_fileattr_set(mnt_idmap(sbi->mnt), boesfs_lower(dentry), fa);
-	revert_creds(old);
+	boesfs_revert(old);
 	mnt_drop_write(sbi->mnt);
 	boesfs_copy_attr(d_inode(dentry));
 	return err == -ENOIOCTLCMD ? -ENOTTY : err;

@@ -157,10 +157,52 @@ int boesfs_judge(struct dentry *dentry, u32 op, const struct boesfs_args *args)
 	return boesfs_ask(dentry, op, args, false);
 }
 
+/* The same of an operation without arguments. */
+int boesfs_judge_bare(struct dentry *dentry, u32 op)
+{
+	struct boesfs_args args = {};
+
+	return boesfs_judge(dentry, op, &args);
+}
+
 /* The same, without consequences: what access(2) foretells. */
 int boesfs_foresee(struct dentry *dentry, u32 op, const struct boesfs_args *args)
 {
 	return boesfs_ask(dentry, op, args, true);
+}
+
+/*
+ * Whether everybody here may do all of @ops, whatever the arguments and
+ * unrecorded, to what is to be named @dentry; then @place says where that is.
+ * Its directory is locked. May sleep.
+ */
+bool boesfs_plainly_new(struct dentry *dentry, u32 ops, struct boesfs_place *place)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct boesfs_ops *policy;
+	bool ret = false;
+	int idx;
+
+	place->generation = BOESFS_NEVER;
+	/* Where classes differ by task, each is asked for itself. */
+	if (!sbi->fixed_class)
+		return false;
+	idx = srcu_read_lock(&boesfs_srcu);
+	policy = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (policy && !boesfs_resolve(policy, dentry, &place->state)) {
+		place->row = policy->row(place->state, sbi->class);
+		place->generation = policy->generation;
+		ret = !(ops & ~((u32)place->row & ~(u32)(place->row >> 32)));
+	}
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return ret;
+}
+
+/* Whether the task may make what is to be named @dentry. */
+int boesfs_judge_new(struct dentry *dentry, u32 op, const struct boesfs_args *args,
+		     struct boesfs_place *place)
+{
+	return boesfs_plainly_new(dentry, BIT(op), place) ? 0 : boesfs_judge(dentry, op, args);
 }
 
 /* Whether the answer for @op depends on its arguments, for the task's class; if in doubt it does. */

@@ -66,7 +66,7 @@ int boesfs_flush(struct file *file, fl_owner_t id)
 	if (lower->f_op->flush) {
 		old = boesfs_override(file_inode(file)->i_sb);
 		ret = lower->f_op->flush(lower, id);
-		revert_creds(old);
+		boesfs_revert(old);
 	}
 	/* Locks are held below, where the kernel does not look for them when @file is closed. */
 	locks_remove_posix(lower, id);
@@ -105,6 +105,9 @@ static void boesfs_drop_locks(struct file *lower)
 /* Nothing of what @file has locked is left when it goes. */
 void boesfs_release_locks(struct file *file, struct file *lower)
 {
+	/* Where there never was one, which is nearly always, there is nothing to look through. */
+	if (likely(!locks_inode_context(file_inode(lower))))
+		return;
 	/* Locks of open file descriptions are owned by @file. */
 	locks_remove_posix(lower, file);
 	boesfs_drop_locks(lower);

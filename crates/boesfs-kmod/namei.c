@@ -19,9 +19,9 @@ static const struct cred *boesfs_making_cred(struct super_block *sb)
 
 	if (uid_eq(task->fsuid, mounter->fsuid) && gid_eq(task->fsgid, mounter->fsgid))
 		return get_cred(mounter);
-	old = override_creds(mounter);
+	old = boesfs_take_on(mounter);
 	cred = prepare_creds();
-	revert_creds(old);
+	boesfs_revert(old);
 	if (!cred)
 		return NULL;
 	cred->fsuid = task->fsuid;
@@ -30,7 +30,8 @@ static const struct cred *boesfs_making_cred(struct super_block *sb)
 }
 
 /* Puts into @dentry what has been made below. */
-static int boesfs_instantiate(struct inode *dir, struct dentry *dentry, struct dentry *lower)
+static int boesfs_instantiate(struct inode *dir, struct dentry *dentry, struct dentry *lower,
+			      const struct boesfs_place *place)
 {
 	struct dentry *parent = boesfs_lower(dentry->d_parent);
 	u32 generation, state;
@@ -44,7 +45,14 @@ static int boesfs_instantiate(struct inode *dir, struct dentry *dentry, struct d
 		return 0;
 	}
 	seq = raw_read_seqcount(&lower->d_seq);
-	inode = boesfs_inode_for(dentry, d_inode(lower), &generation, &state);
+	/* Where it is cannot have changed since it was judged: its directory is locked. */
+	if (likely(place->generation == READ_ONCE(boesfs_sb(dir->i_sb)->generation))) {
+		generation = place->generation;
+		state = place->state;
+		inode = boesfs_inode_at(dir->i_sb, d_inode(lower), place);
+	} else {
+		inode = boesfs_inode_for(dentry, d_inode(lower), &generation, &state);
+	}
 	if (IS_ERR(inode)) {
 		d_drop(dentry);
 		return PTR_ERR(inode);
@@ -63,6 +71,8 @@ struct boesfs_making {
 	dev_t rdev;
 	const char *target;
 	struct dentry *link;
+	/* Of BOESFS_NEVER where that is to be found out. */
+	struct boesfs_place place;
 };
 
 /* Makes it below, in the locked directory; consumes the lock. */
@@ -103,16 +113,16 @@ static int boesfs_make(struct inode *dir, struct dentry *dentry, struct boesfs_m
 		err = -ENOMEM;
 		goto out;
 	}
-	old = override_creds(cred);
+	old = boesfs_take_on(cred);
 	err = boesfs_start(parent, lower, &dentry->d_name, false);
 	if (!err) {
 		made = boesfs_make_below(mnt_idmap(sbi->mnt), parent, lower, making);
 		err = PTR_ERR_OR_ZERO(made);
 	}
-	revert_creds(old);
+	boesfs_revert(old);
 	put_cred(cred);
 	if (!err) {
-		err = boesfs_instantiate(dir, dentry, made);
+		err = boesfs_instantiate(dir, dentry, made, &making->place);
 		dput(made);
 	}
 out:
@@ -124,7 +134,7 @@ static int boesfs_do_create(struct inode *dir, struct dentry *dentry, umode_t mo
 {
 	struct boesfs_args args = { .mode = mode & 07777 };
 	struct boesfs_making making = { .mode = (mode & 07777) | S_IFREG };
-	int err = boesfs_judge(dentry, BOESFS_OP_CREATE, &args);
+	int err = boesfs_judge_new(dentry, BOESFS_OP_CREATE, &args, &making.place);
 
 	return err ?: boesfs_make(dir, dentry, &making);
 }
@@ -144,7 +154,7 @@ static int boesfs_do_mkdir(struct inode *dir, struct dentry *dentry, umode_t mod
 {
 	struct boesfs_args args = { .mode = mode & 07777 };
 	struct boesfs_making making = { .mode = (mode & 07777) | S_IFDIR };
-	int err = boesfs_judge(dentry, BOESFS_OP_MKDIR, &args);
+	int err = boesfs_judge_new(dentry, BOESFS_OP_MKDIR, &args, &making.place);
 
 	return err ?: boesfs_make(dir, dentry, &making);
 }
@@ -174,7 +184,7 @@ static int boesfs_mknod(struct mnt_idmap *idmap, struct inode *dir, struct dentr
 	if (S_ISREG(mode) || !(mode & S_IFMT))
 		return boesfs_do_create(dir, dentry, mode);
 	/* The whiteouts of an overlay would be an object that nobody can name here. */
-	err = boesfs_judge(dentry, BOESFS_OP_MKNOD, &args);
+	err = boesfs_judge_new(dentry, BOESFS_OP_MKNOD, &args, &making.place);
 	return err ?: boesfs_make(dir, dentry, &making);
 }
 
@@ -182,7 +192,8 @@ static int boesfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct den
 			  const char *target)
 {
 	struct boesfs_making making = { .mode = S_IFLNK | 0777, .target = target };
-	int err = boesfs_may(dentry, BOESFS_OP_SYMLINK);
+	struct boesfs_args args = {};
+	int err = boesfs_judge_new(dentry, BOESFS_OP_SYMLINK, &args, &making.place);
 
 	return err ?: boesfs_make(dir, dentry, &making);
 }
@@ -190,7 +201,11 @@ static int boesfs_symlink(struct mnt_idmap *idmap, struct inode *dir, struct den
 /* A second name. Each operation is judged first; then nobody may gain rights by it. */
 static int boesfs_link(struct dentry *old_dentry, struct inode *dir, struct dentry *dentry)
 {
-	struct boesfs_making making = { .mode = S_IFREG, .link = boesfs_lower(old_dentry) };
+	struct boesfs_making making = {
+		.mode = S_IFREG,
+		.link = boesfs_lower(old_dentry),
+		.place.generation = BOESFS_NEVER,
+	};
 	struct boesfs_policy *policy = boesfs_sb(dir->i_sb)->policy;
 	int err;
 
@@ -237,7 +252,7 @@ static int boesfs_remove(struct inode *dir, struct dentry *dentry, u32 op)
 			err = vfs_unlink(mnt_idmap(sbi->mnt), d_inode(parent), lower, NULL);
 		boesfs_end(parent, lower);
 	}
-	revert_creds(old);
+	boesfs_revert(old);
 	if (!err) {
 		boesfs_copy_attr(dir);
 		boesfs_copy_attr(d_inode(dentry));
@@ -296,7 +311,8 @@ static int boesfs_judge_rename(struct inode *old_dir, struct dentry *old, struct
 	bool exchange = flags & RENAME_EXCHANGE;
 	int err;
 
-	err = boesfs_judge(old, BOESFS_OP_RENAME, &args);
+	err = boesfs_plainly(d_inode(old), BOESFS_OP_RENAME) ? 0 :
+		boesfs_judge(old, BOESFS_OP_RENAME, &args);
 	if (!err)
 		err = boesfs_judge_arrival(old, new_dir, new);
 	if (!err && exchange)
@@ -324,7 +340,7 @@ static void boesfs_moved(struct dentry *dentry, bool same_state)
 	if (same_state || S_ISDIR(inode->i_mode))
 		return;
 	boesfs_forget_state(inode);
-	ret = boesfs_resync(dentry);
+	ret = boesfs_resync_moved(dentry);
 	/* Where that did not work it is refused until it does. */
 	WARN_ON_ONCE(ret > 1);
 }
@@ -425,7 +441,7 @@ static int boesfs_do_rename(struct inode *old_dir, struct dentry *old, struct in
 			err = vfs_rename(&rename.data);
 		boesfs_end_rename(&rename, old_parent, new_parent);
 	}
-	revert_creds(cred);
+	boesfs_revert(cred);
 	dput(lower_new);
 	dput(lower_old);
 	mnt_drop_write(sbi->mnt);
@@ -485,11 +501,16 @@ static int boesfs_atomic_open(struct inode *dir, struct dentry *dentry, struct f
 	}
 	if (!(flags & O_CREAT) || d_really_is_positive(dentry))
 		return finish_no_open(file, found);
-	err = boesfs_judge(dentry, BOESFS_OP_CREATE, &args);
-	if (!err)
-		err = boesfs_judge_open(dentry, file, &owner);
-	if (!err)
-		err = boesfs_make(dir, dentry, &making);
+	/* What opening means is asked at once. Nothing is truncated that is made. */
+	if (!boesfs_plainly_new(dentry, BIT(BOESFS_OP_CREATE) |
+				(boesfs_open_ops(file) & ~BIT(BOESFS_OP_TRUNCATE)), &making.place)) {
+		err = boesfs_judge(dentry, BOESFS_OP_CREATE, &args);
+		if (!err)
+			err = boesfs_judge_open(dentry, file, &owner);
+		if (err)
+			goto out;
+	}
+	err = boesfs_make(dir, dentry, &making);
 	if (err == -EEXIST && !(file->f_flags & O_EXCL)) {
 		/* Made below a moment ago: looked up again, it is there. */
 		d_drop(dentry);
@@ -500,6 +521,7 @@ static int boesfs_atomic_open(struct inode *dir, struct dentry *dentry, struct f
 		err = d_really_is_positive(dentry) ?
 			finish_open(file, dentry, boesfs_open_made) : -ESTALE;
 	}
+out:
 	dput(found);
 	return err;
 }
@@ -533,10 +555,10 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 	err = mnt_want_write(sbi->mnt);
 	if (err)
 		goto put;
-	old = override_creds(cred);
+	old = boesfs_take_on(cred);
 	lower = boesfs_backing_tmpfile(file, file->f_flags & ~(O_CREAT | O_NOCTTY | O_TRUNC), &parent,
 				       mode, cred);
-	revert_creds(old);
+	boesfs_revert(old);
 	mnt_drop_write(sbi->mnt);
 	err = PTR_ERR_OR_ZERO(lower);
 	if (err)
@@ -555,7 +577,7 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 		fput(lower);
 		goto put;
 	}
-	bf = boesfs_file_alloc(lower, 0);
+	bf = boesfs_file_alloc(sbi, lower, 0);
 	if (!bf) {
 		iput(inode);
 		fput(lower);

@@ -21,14 +21,22 @@ void boesfs_file_exit(void)
 	kmem_cache_destroy(boesfs_file_cache);
 }
 
+void boesfs_set_granted(struct boesfs_file *bf, u64 granted)
+{
+	WRITE_ONCE(bf->granted, granted);
+	WRITE_ONCE(bf->read, (granted & BIT(BOESFS_OP_READ)) && bf->lower->f_op->read_iter ?
+			     granted >> 32 : BOESFS_NEVER);
+}
+
 /* Holds @lower, and gives it up with boesfs_file_free(). */
-struct boesfs_file *boesfs_file_alloc(struct file *lower, u64 granted)
+struct boesfs_file *boesfs_file_alloc(struct boesfs_sb *sbi, struct file *lower, u64 granted)
 {
 	struct boesfs_file *bf = kmem_cache_alloc(boesfs_file_cache, GFP_KERNEL);
 
 	if (bf) {
 		bf->lower = lower;
-		bf->granted = granted;
+		bf->sbi = sbi;
+		boesfs_set_granted(bf, granted);
 		spin_lock_init(&bf->exe_lock);
 		bf->exe_generation = BOESFS_NEVER;
 	}
@@ -48,7 +56,7 @@ u32 boesfs_user_flags(const struct file *file)
 }
 
 /* The operations that an open means. */
-static u32 boesfs_open_ops(const struct file *file)
+u32 boesfs_open_ops(const struct file *file)
 {
 	u32 ops = 0;
 
@@ -78,14 +86,14 @@ again:
 	/* Nothing is truncated that is made. */
 	if (owner)
 		ops &= ~BIT(BOESFS_OP_TRUNCATE);
+	if (inode)
+		ops &= ~boesfs_plain(inode, generation);
 	for (op = 0; ops; op++) {
 		struct boesfs_args args = {};
 
 		if (!(ops >> op & 1))
 			continue;
 		ops &= ~BIT(op);
-		if (inode && boesfs_plainly(inode, op))
-			continue;
 		args.flags = boesfs_user_flags(file);
 		if (owner) {
 			args.owner = *owner;
@@ -105,15 +113,13 @@ again:
 	return 0;
 }
 
-/* What of @ops, all of them allowed just now, needs no other question. */
-static u32 boesfs_granted(struct dentry *dentry, u32 ops)
+/* What of @ops, all of them allowed just now in the policy of that generation, needs no other question. */
+static u32 boesfs_granted(struct dentry *dentry, u32 generation, u32 ops)
 {
-	u32 op, granted = 0;
+	u32 granted = ops & boesfs_plain(d_inode(dentry), generation), op;
 
-	for (op = 0; op < BOESFS_OP_COUNT; op++) {
-		if (!(ops >> op & 1))
-			continue;
-		if (boesfs_plainly(d_inode(dentry), op) || !boesfs_conditional(dentry, op))
+	for (op = 0, ops &= ~granted; ops >> op; op++) {
+		if ((ops >> op & 1) && !boesfs_conditional(dentry, op))
 			granted |= BIT(op);
 	}
 	return granted;
@@ -140,7 +146,8 @@ void boesfs_follow_changed_flags(struct file *file, struct file *lower)
 	spin_unlock(&lower->f_lock);
 }
 
-static int boesfs_open_lower(struct file *file, u32 generation)
+/* @granted is what needs no other question in the policy of that generation. */
+static int boesfs_open_lower(struct file *file, u64 granted)
 {
 	struct dentry *dentry = file->f_path.dentry;
 	struct path path = boesfs_lower_path(dentry);
@@ -148,22 +155,20 @@ static int boesfs_open_lower(struct file *file, u32 generation)
 	struct boesfs_file *bf = file->private_data;
 	const struct cred *old;
 	struct file *lower;
-	u64 granted;
 
-	granted = boesfs_grant(generation, boesfs_granted(dentry, boesfs_open_ops(file)));
 	/* A file without a name has been opened where it was made. */
 	if (bf) {
-		WRITE_ONCE(bf->granted, granted);
+		boesfs_set_granted(bf, granted);
 		boesfs_adopt(file, bf->lower);
 		return 0;
 	}
-	old = override_creds(sbi->cred);
+	old = boesfs_take_on(sbi->cred);
 	lower = boesfs_backing_open(file, file->f_flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC),
 				    &path, sbi->cred);
-	revert_creds(old);
+	boesfs_revert(old);
 	if (IS_ERR(lower))
 		return PTR_ERR(lower);
-	bf = boesfs_file_alloc(lower, granted);
+	bf = boesfs_file_alloc(sbi, lower, granted);
 	if (!bf) {
 		fput(lower);
 		return -ENOMEM;
@@ -176,15 +181,26 @@ static int boesfs_open_lower(struct file *file, u32 generation)
 /* The open of a file that has just been made, which has been judged. */
 int boesfs_open_made(struct inode *inode, struct file *file)
 {
-	return boesfs_open_lower(file, READ_ONCE(boesfs_sb(inode->i_sb)->generation));
+	u32 generation = READ_ONCE(boesfs_sb(inode->i_sb)->generation);
+	u32 granted = boesfs_granted(file->f_path.dentry, generation, boesfs_open_ops(file));
+
+	return boesfs_open_lower(file, boesfs_grant(generation, granted));
 }
 
 int boesfs_open(struct inode *inode, struct file *file)
 {
 	u32 generation = READ_ONCE(boesfs_sb(inode->i_sb)->generation);
-	int err = boesfs_judge_open(file->f_path.dentry, file, NULL);
+	u32 ops = boesfs_open_ops(file);
 
-	return err ?: boesfs_open_lower(file, generation);
+	/* What is allowed plainly is allowed and granted at once. */
+	if (unlikely(ops & ~boesfs_plain(inode, generation))) {
+		int err = boesfs_judge_open(file->f_path.dentry, file, NULL);
+
+		if (err)
+			return err;
+		ops = boesfs_granted(file->f_path.dentry, generation, ops);
+	}
+	return boesfs_open_lower(file, boesfs_grant(generation, ops));
 }
 
 int boesfs_release(struct inode *inode, struct file *file)
@@ -192,7 +208,13 @@ int boesfs_release(struct inode *inode, struct file *file)
 	struct boesfs_file *bf = file->private_data;
 
 	boesfs_release_locks(file, bf->lower);
-	boesfs_file_free(bf);
+	/*
+	 * The file below goes at once, in place of by another round of work
+	 * for the task: who ends the file here holds no locks and may sleep,
+	 * since that was put off where it is not so.
+	 */
+	__fput_sync(bf->lower);
+	kmem_cache_free(boesfs_file_cache, bf);
 	return 0;
 }
 
@@ -224,6 +246,6 @@ int boesfs_judge_data(struct file *file, u32 op, loff_t offset, u64 length)
 	granted = READ_ONCE(bf->granted);
 	granted = granted >> 32 == generation ? granted : boesfs_grant(generation, 0);
 	/* Two at once may lose one of their bits: it is asked once more then. */
-	WRITE_ONCE(bf->granted, granted | BIT(op));
+	boesfs_set_granted(bf, granted | BIT(op));
 	return 0;
 }

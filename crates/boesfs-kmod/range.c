@@ -13,12 +13,10 @@
  * answer depends on offsets, and a shared one for writing needs `write`, also
  * where the file was opened to append.
  */
-int boesfs_mmap(struct file *file, struct vm_area_struct *vma)
+static noinline int boesfs_judge_mmap(struct file *file, struct vm_area_struct *vma, bool writes)
 {
-	bool writes = (vma->vm_flags & VM_SHARED) && (vma->vm_flags & VM_MAYWRITE);
 	u64 length = vma->vm_end - vma->vm_start;
 	loff_t offset = (loff_t)vma->vm_pgoff << PAGE_SHIFT;
-	BOESFS_BACKING_CTX(ctx, file, NULL);
 	int err;
 
 	if (!boesfs_is_exec(file)) {
@@ -44,6 +42,23 @@ int boesfs_mmap(struct file *file, struct vm_area_struct *vma)
 		if (!boesfs_is_granted(file, BOESFS_OP_WRITE))
 			return -ENODEV;
 	}
+	return 0;
+}
+
+int boesfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	bool writes = (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == (VM_SHARED | VM_MAYWRITE);
+	u32 needed = BIT(BOESFS_OP_READ) | (writes ? BIT(BOESFS_OP_WRITE) : 0);
+	BOESFS_BACKING_CTX(ctx, file, NULL);
+
+	/* Mostly all of it is known to be allowed, whatever the arguments. */
+	if (unlikely(!boesfs_plainly(file_inode(file), BOESFS_OP_MAP) ||
+		     !boesfs_are_granted(file, needed))) {
+		int err = boesfs_judge_mmap(file, vma, writes);
+
+		if (err)
+			return err;
+	}
 	return backing_file_mmap(boesfs_lower_file(file), vma, &ctx);
 }
 
@@ -62,7 +77,7 @@ loff_t boesfs_llseek(struct file *file, loff_t offset, int whence)
 	lower->f_pos = file->f_pos;
 	old = boesfs_override(inode->i_sb);
 	ret = vfs_llseek(lower, offset, whence);
-	revert_creds(old);
+	boesfs_revert(old);
 	file->f_pos = lower->f_pos;
 	boesfs_refresh(inode);
 	inode_unlock(inode);
@@ -88,7 +103,7 @@ int boesfs_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
 	const struct cred *old = boesfs_override(file_inode(file)->i_sb);
 	int ret = vfs_fadvise(boesfs_lower_file(file), offset, len, advice);
 
-	revert_creds(old);
+	boesfs_revert(old);
 	return ret;
 }
 

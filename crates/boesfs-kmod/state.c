@@ -46,8 +46,8 @@ static void boesfs_set_state_locked(struct boesfs_inode *bi, u32 generation, u32
 	bi->generation = generation;
 	bi->state = state;
 	bi->class = BOESFS_CLASS_NOBODY;
-	bi->plain = 0;
 	bi->row = 0;
+	WRITE_ONCE(bi->plain, 0);
 }
 
 void boesfs_set_state(struct inode *inode, u32 generation, u32 state)
@@ -136,22 +136,34 @@ int boesfs_path_state(struct boesfs_ops *ops, u32 root, struct dentry *dentry, u
 	return err;
 }
 
+/*
+ * Keeps the state of a path where the inode is known by that path alone, and
+ * no name has moved since @moves. Returns whether it was kept.
+ */
+static bool boesfs_keep_state(struct inode *inode, u32 generation, u32 state, unsigned int moves)
+{
+	struct boesfs_inode *bi = boesfs_i(inode);
+	bool keep;
+
+	if (!boesfs_has_one_name(inode))
+		return false;
+	write_seqlock(&bi->seq);
+	keep = !read_seqretry(&rename_lock, moves);
+	if (keep)
+		boesfs_set_state_locked(bi, generation, state);
+	write_sequnlock(&bi->seq);
+	return keep;
+}
+
 /* The state of a path, and it is kept where the inode is known by that path alone. */
 static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u32 *state)
 {
-	struct inode *inode = d_inode(dentry);
 	unsigned int moves;
 	int err;
 
 	err = boesfs_path_state(ops, BOESFS_STATE_ROOT, dentry, state, &moves);
-	if (!err && boesfs_has_one_name(inode)) {
-		struct boesfs_inode *bi = boesfs_i(inode);
-
-		write_seqlock(&bi->seq);
-		if (!read_seqretry(&rename_lock, moves))
-			boesfs_set_state_locked(bi, ops->generation, *state);
-		write_sequnlock(&bi->seq);
-	}
+	if (!err)
+		boesfs_keep_state(d_inode(dentry), ops->generation, *state, moves);
 	return err;
 }
 
@@ -208,6 +220,59 @@ int boesfs_resync(struct dentry *dentry)
 	return ret;
 }
 
+/*
+ * The same where a rename has moved an object that is no directory, both
+ * directories of which are locked yet: its name cannot change, and the
+ * directory's state is the one by which the move has been judged.
+ */
+int boesfs_resync_moved(struct dentry *dentry)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct inode *inode = d_inode(dentry);
+	unsigned int moves = read_seqbegin(&rename_lock);
+	struct boesfs_ops *ops;
+	bool known = false;
+	u32 state;
+	int idx;
+
+	idx = srcu_read_lock(&boesfs_srcu);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (ops && boesfs_known(d_inode(dentry->d_parent), ops->generation, &state)) {
+		state = boesfs_step(ops, state, &dentry->d_name);
+		known = boesfs_keep_state(inode, ops->generation, state, moves);
+	}
+	srcu_read_unlock(&boesfs_srcu, idx);
+	return known ? 1 : boesfs_resync(dentry);
+}
+
+/* What everybody here may plainly do by what @bi remembers. */
+static u64 boesfs_plain_of(struct boesfs_sb *sbi, struct boesfs_inode *bi)
+{
+	u32 asked = bi->row >> 32, plain;
+
+	/* Where classes differ by task, each is asked for itself. */
+	if (!sbi->fixed_class || bi->class != sbi->class)
+		return 0;
+	plain = (u32)bi->row & ~asked & (BIT(BOESFS_OP_COUNT) - 1);
+	if (!(asked >> BOESFS_OP_STAT & 1))
+		plain |= BOESFS_PLAINLY_FOUND;
+	return boesfs_grant(bi->generation, plain);
+}
+
+/* Remembers the row of @class at @state in the policy of that generation, if that is what @inode has. */
+void boesfs_remember(struct inode *inode, u32 generation, u32 state, u32 class, u64 row)
+{
+	struct boesfs_inode *bi = boesfs_i(inode);
+
+	write_seqlock(&bi->seq);
+	if (bi->generation == generation && bi->state == state) {
+		bi->class = class;
+		bi->row = row;
+		WRITE_ONCE(bi->plain, boesfs_plain_of(boesfs_sb(inode->i_sb), bi));
+	}
+	write_sequnlock(&bi->seq);
+}
+
 /* The row of @class at @state, remembered for @inode if that is its state. */
 u64 boesfs_row(struct boesfs_ops *ops, struct inode *inode, u32 state, u32 class)
 {
@@ -228,12 +293,6 @@ u64 boesfs_row(struct boesfs_ops *ops, struct inode *inode, u32 state, u32 class
 	if (known)
 		return row;
 	row = ops->row(state, class);
-	write_seqlock(&bi->seq);
-	if (bi->generation == ops->generation && bi->state == state) {
-		bi->class = class;
-		bi->row = row;
-		bi->plain = (u32)row & ~(u32)(row >> 32) & (BIT(BOESFS_OP_COUNT) - 1);
-	}
-	write_sequnlock(&bi->seq);
+	boesfs_remember(inode, ops->generation, state, class, row);
 	return row;
 }

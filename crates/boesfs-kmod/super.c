@@ -296,8 +296,8 @@ static struct inode *boesfs_alloc_inode(struct super_block *sb)
 	bi->generation = BOESFS_NEVER;
 	bi->state = BOESFS_STATE_DEAD;
 	bi->class = BOESFS_CLASS_NOBODY;
-	bi->plain = 0;
 	bi->row = 0;
+	bi->plain = 0;
 	return &bi->vfs_inode;
 }
 
@@ -327,7 +327,7 @@ static int boesfs_statfs(struct dentry *dentry, struct kstatfs *buf)
 	}
 	old = boesfs_override(dentry->d_sb);
 	err = vfs_statfs(&lower, buf);
-	revert_creds(old);
+	boesfs_revert(old);
 	return err;
 }
 

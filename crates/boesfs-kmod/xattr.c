@@ -25,7 +25,7 @@ static int boesfs_judge_size(struct dentry *dentry, u32 op, size_t size, int fla
 static const struct cred *boesfs_override_for(struct super_block *sb, const char *name)
 {
 	return strncmp(name, XATTR_SYSTEM_PREFIX, XATTR_SYSTEM_PREFIX_LEN) ?
-		boesfs_override(sb) : override_creds(current_cred());
+		boesfs_override(sb) : boesfs_take_on(current_cred());
 }
 
 /* An alias of @inode for where the kernel gives none; with a reference, or NULL. */
@@ -55,7 +55,7 @@ static int boesfs_xattr_get(const struct xattr_handler *handler, struct dentry *
 		old = boesfs_override_for(inode->i_sb, name);
 		ret = vfs_getxattr(mnt_idmap(boesfs_sb(inode->i_sb)->mnt), boesfs_lower(dentry),
 				   name, value, size);
-		revert_creds(old);
+		boesfs_revert(old);
 	}
 	dput(dentry);
 	return ret;
@@ -80,7 +80,7 @@ static int boesfs_xattr_set(const struct xattr_handler *handler, struct mnt_idma
 	old = boesfs_override_for(inode->i_sb, name);
 	ret = value ? vfs_setxattr(lower_idmap, lower, name, value, size, flags) :
 		      vfs_removexattr(lower_idmap, lower, name);
-	revert_creds(old);
+	boesfs_revert(old);
 	mnt_drop_write(sbi->mnt);
 	boesfs_copy_attr(inode);
 	return ret;
@@ -109,7 +109,7 @@ ssize_t boesfs_listxattr(struct dentry *dentry, char *list, size_t size)
 		return ret;
 	old = boesfs_override(dentry->d_sb);
 	ret = vfs_listxattr(boesfs_lower(dentry), list, size);
-	revert_creds(old);
+	boesfs_revert(old);
 	if (ret <= 0 || !size || ns_capable_noaudit(&init_user_ns, CAP_SYS_ADMIN))
 		return ret;
 	/* The mounter sees trusted attributes, the caller does not. */
@@ -140,7 +140,7 @@ struct posix_acl *boesfs_get_inode_acl(struct inode *inode, int type, bool rcu)
 	/* For permission checks: nobody asks for the attribute. */
 	old = boesfs_override(inode->i_sb);
 	acl = get_inode_acl(lower, type);
-	revert_creds(old);
+	boesfs_revert(old);
 	return acl;
 }
 
@@ -156,7 +156,7 @@ struct posix_acl *boesfs_get_acl(struct mnt_idmap *idmap, struct dentry *dentry,
 		return ERR_PTR(err);
 	old = boesfs_override(dentry->d_sb);
 	acl = vfs_get_acl(mnt_idmap(sbi->mnt), boesfs_lower(dentry), posix_acl_xattr_name(type));
-	revert_creds(old);
+	boesfs_revert(old);
 	return acl;
 }
 
@@ -198,7 +198,7 @@ int boesfs_set_acl(struct mnt_idmap *idmap, struct dentry *dentry, struct posix_
 	old = boesfs_override(dentry->d_sb);
 	err = acl ? vfs_set_acl(mnt_idmap(sbi->mnt), boesfs_lower(dentry), name, acl) :
 		    vfs_remove_acl(mnt_idmap(sbi->mnt), boesfs_lower(dentry), name);
-	revert_creds(old);
+	boesfs_revert(old);
 	mnt_drop_write(sbi->mnt);
 	boesfs_copy_attr(inode);
 	return err;

@@ -59,6 +59,7 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     hook("lsm", "lsm-100000", "sandbox lsm 100000", Jobs::Left),
     outside("lsm-outside-1", "outside lsm 1"),
     outside("lsm-outside-30", "outside lsm 30"),
+    Contestant { place: "/k", refused_by: "permissions", ..hook("kmod", "kmod-mount", "mounted all", Jobs::Done) },
     Contestant { refused_by: "permissions", ..hook("kmod", "kmod-all", "sandbox kmod all", Jobs::Done) },
     hook("kmod", "kmod-agent", "sandbox kmod agent", Jobs::Done),
     hook("kmod", "kmod-100000", "sandbox kmod 100000", Jobs::Done),
