@@ -80,7 +80,15 @@ fn lab(kernels: &[Kernel]) -> Result<Vec<Summary>> {
         let quick: &[&str] = match hook {
             Hook::Fuse => &["machine", "kernel", "agree", "exec", "doctor"],
             Hook::Lsm => &["lsm/exec", "stress"],
-            Hook::Kmod => &["kmod/original", "kmod/roles", "kmod/faults", "kmod/transparent", "kmod/chaos", "stress"],
+            Hook::Kmod => &[
+                "kmod/original",
+                "kmod/roles",
+                "kmod/known",
+                "kmod/faults",
+                "kmod/transparent",
+                "kmod/chaos",
+                "stress",
+            ],
         };
         let only: Vec<String> = quick.iter().filter(|_| !whole).map(|name| (*name).to_owned()).collect();
         let plan = vm::Plan { kernels: &kernels, hook: hook.name(), lower, only: &only, stress: None };
