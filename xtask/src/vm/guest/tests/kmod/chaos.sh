@@ -52,4 +52,5 @@ insmod /lab/modules/99-boesfs.ko
 # Who was killed between two moves left names where nobody looks for them: the last round begins with all of them in their places.
 rm -rf /srv/stress
 stress_site last
-want 0 boesfs exec --hook kmod --quiet --no-native policy.bfs -- /lab/bin/stress /srv/stress 1
+# Long enough for each of its processes to have its turn on a busy machine.
+want 0 boesfs exec --hook kmod --quiet --no-native policy.bfs -- /lab/bin/stress /srv/stress 5
