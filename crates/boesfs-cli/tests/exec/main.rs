@@ -254,6 +254,40 @@ fn native_zones() {
 }
 
 #[test]
+fn the_cache_of_the_dynamic_loader_is_a_zone_until_it_is_replaced() {
+    let site = Site::new();
+    let policy = POLICY.replace("\"/etc/\"", "\"/etc/none/\"")
+        + "allow view on \"/etc/ld.so.*\", \"/etc/\" except \"/etc/**\";\n";
+    fs::write(site.at("p.bfs"), policy).expect("write");
+    // In a copy of /etc, in a mount namespace of the test's own. The kernel keeps names for a second.
+    let inside = "look() { stat -c %i /etc/ld.so.cache; grep -c ' /etc/ld.so.cache ' /proc/mounts; /etc/ld.so.cache; rm -f /etc/ld.so.cache; }
+        look; touch there; while ! test -e replaced; do sleep 0.1; done; sleep 1.2; look";
+    let outside = r#"cp -a /etc copy && mount --bind copy /etc && cp -a copy/ld.so.cache next && stat -c %i /etc/ld.so.cache next || exit 1
+        { while ! test -e work/there; do sleep 0.1; done; mv next copy/ld.so.cache; touch work/replaced; } &
+        cd work; exec timeout 60 "$@""#;
+    for who in EVERYONE {
+        let command = site.exec(who, &[], &["sh", "-c", inside]);
+        let mut unshared = Command::new("unshare");
+        unshared.args(["--mount", "sh", "-c", outside, "sh"]).args(command.get_args().skip(3));
+        let output = unshared.current_dir(site.dir.path()).output().expect("run");
+        let (text, said) = (out(&output), err(&output));
+        let [old, new, in_zone, mounted, judged, gone] = text.lines().collect::<Vec<_>>()[..] else {
+            panic!("{who:?}: {text}{said}")
+        };
+        assert_eq!((in_zone, mounted, judged, gone), (old, "1", new, "0"), "{who:?}: {said}");
+        assert_eq!(said.matches("/etc/ld.so.cache: Permission denied").count(), 2, "{who:?}: {said}");
+        if who == Who::Root {
+            assert!(said.contains("'/etc/ld.so.cache': Device or resource busy"), "{who:?}: {said}");
+            assert!(said.contains("denied unlink /etc/ld.so.cache by default"), "{who:?}: {said}");
+        }
+        fs::remove_dir_all(site.at("copy")).expect("remove");
+        for mark in ["work/there", "work/replaced"] {
+            fs::remove_file(site.at(mark)).expect("remove");
+        }
+    }
+}
+
+#[test]
 fn a_hook_that_cannot_tell_refuses() {
     let site = Site::new();
     let policy = format!("{POLICY}deny map on \"/usr/x\";\n");

@@ -12,6 +12,8 @@ use super::{HAS_LITERALS, StateId, Tables};
 /// A tree in which one set of rights holds everywhere, simple enough for the kernel to enforce alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Zone {
+    /// Looking is allowed, the rest is refused by the default alone.
+    View,
     /// Reading and executing are allowed, the rest is refused by the default alone.
     ReadOnly,
     /// Everything is allowed.
@@ -132,6 +134,14 @@ impl<'a> Graph<'a> {
         zone
     }
 
+    /// The zone that a file of state `state` is by itself for all `classes`.
+    #[must_use]
+    pub fn file(&self, state: StateId, classes: &[ClassId]) -> Option<Zone> {
+        let mut zones = classes.iter().map(|class| self.zone_here(state, *class));
+        let first = zones.next()??;
+        zones.all(|zone| zone == Some(first)).then_some(first)
+    }
+
     fn zone_here(&self, state: StateId, class: ClassId) -> Option<Zone> {
         let row = self.tables.row(state, class);
         let (allowed, look) = (Ops(row as u32), Ops((row >> 32) as u32));
@@ -141,16 +151,26 @@ impl<'a> Graph<'a> {
         if allowed == Ops::ALL {
             return Some(Zone::Open);
         }
-        let by_default = self.tables.rights(state, class).by_default;
-        (allowed == read_only() && by_default == Ops(Ops::ALL.0 & !allowed.0)).then_some(Zone::ReadOnly)
+        if self.tables.rights(state, class).by_default != Ops(Ops::ALL.0 & !allowed.0) {
+            return None;
+        }
+        match allowed {
+            _ if allowed == view() => Some(Zone::View),
+            _ if allowed == read_only() => Some(Zone::ReadOnly),
+            _ => None,
+        }
     }
+}
+
+/// What a read-only mount from which nothing is executed lets through.
+fn view() -> Ops {
+    GROUPS.iter().find(|group| group.name == "view").map_or(Ops::NONE, |group| group.ops)
 }
 
 /// What a read-only mount lets through: looking at everything, and executing.
 #[must_use]
 pub fn read_only() -> Ops {
-    let view = GROUPS.iter().find(|group| group.name == "view").map_or(Ops::NONE, |group| group.ops);
-    view | Ops::from(Op::Exec)
+    view() | Ops::from(Op::Exec)
 }
 
 /// The outcomes that names can have from `start` on.

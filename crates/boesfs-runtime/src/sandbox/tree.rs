@@ -82,7 +82,12 @@ impl Tree {
 
     /// The directory `path` of the tree, or none where the tree has no such directory.
     pub(super) fn directory(&self, path: &Path) -> Result<Option<OwnedFd>, SetupError> {
-        match self.entry(path, OFlags::DIRECTORY) {
+        self.place(path, OFlags::DIRECTORY)
+    }
+
+    /// The entry `path` of the tree, or none where the tree has no such entry.
+    fn place(&self, path: &Path, flags: OFlags) -> Result<Option<OwnedFd>, SetupError> {
+        match self.entry(path, flags) {
             Ok(fd) => Ok(Some(fd)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => Ok(None),
             Err(error) => Err(SetupError::new(format!("open {} in the sandbox", path.display()), error)),
@@ -140,9 +145,13 @@ impl Tree {
     fn add_zone(&self, zone: &Zone) -> Result<(), SetupError> {
         let show = zone.path.display();
         // Hidden from here, or replaced since the policy was looked at: the hook judges it, which is always right.
-        let Some(place) = self.directory(&zone.path)? else { return Ok(()) };
+        let Some(place) = self.place(&zone.path, OFlags::empty())? else { return Ok(()) };
         let tree = host_tree(&zone.path, zone.access).step(format_args!("copy the native zone {show}"))?;
-        attach(&tree, &place).step(format_args!("mount the native zone {show}"))?;
+        match attach(&tree, &place) {
+            // A file in place of a directory, or the other way round.
+            Err(Errno::NOTDIR) => return Ok(()),
+            attached => attached.step(format_args!("mount the native zone {show}"))?,
+        }
         self.cover_special_mounts_below(&zone.path)
     }
 
@@ -197,6 +206,7 @@ fn host_tree(path: &Path, access: Access) -> rustix::io::Result<OwnedFd> {
     let attrs = match access {
         Access::Full => HARMLESS,
         Access::ReadOnly => HARMLESS.and(MountAttrs::READ_ONLY),
+        Access::View => HARMLESS.and(MountAttrs::READ_ONLY).and(MountAttrs::NOEXEC),
     };
     host_entry(path, attrs)
 }

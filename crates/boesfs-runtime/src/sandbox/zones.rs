@@ -3,6 +3,8 @@
 //! A zone is a directory that exists at start, in which, and everywhere below, every class that can occur in the session is
 //! granted either everything, or reading and executing with the rest refused by the default alone (see [`Graph::zone`]). No rule
 //! with a condition, `audit`, `hide` or `kill` has a say there: nothing is lost by not asking.
+//!
+//! So are a few files that almost every program reads when it starts, where they may be looked at.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use boesfs_codegen::tables::graph::{self, Graph};
 use boesfs_codegen::tables::{HAS_LITERALS, StateId, Tables};
 use boesfs_lang::subjects::ClassId;
-use rustix::fs::{Dir, FileType, Mode, OFlags, fstatfs, openat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, openat, openat2};
 
 use super::session::{Classes, Unclassed};
 use super::sockets::{Seen, Sockets};
@@ -26,12 +28,14 @@ pub enum Access {
     Full,
     /// Reading and executing; changes fail with `EROFS`.
     ReadOnly,
+    /// Reading; changes fail with `EROFS`, executing with `EACCES`.
+    View,
 }
 
 /// A native zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {
-    /// Its directory, absolute, without symbolic links.
+    /// Its directory or file, absolute, without symbolic links.
     pub path: PathBuf,
     /// What it grants.
     pub access: Access,
@@ -39,6 +43,10 @@ pub struct Zone {
 
 /// Places where the sandbox mounts its own.
 const OWN: [&str; 3] = ["/proc", "/dev", "/sys"];
+
+/// What almost every program reads when it starts: the dynamic loader, and setlocale(3) with messages. Judged, these take most of
+/// what a start in a sandbox costs over one outside.
+const READ_AT_STARTS: [&str; 2] = ["/etc/ld.so.cache", "/etc/locale.alias"];
 
 /// The most directory entries and names of rules that the search looks at. Start-up is to stay short; what is not found is judged.
 const BUDGET: u32 = 8192;
@@ -71,6 +79,9 @@ pub fn find(tables: &Tables, classes: &Classes) -> Vec<Zone> {
     }
     if let Some(root) = open_directory(rustix::fs::CWD, OsStr::new("/")) {
         search.below(&root, Path::new("/"), StateId::ROOT);
+    }
+    for path in READ_AT_STARTS {
+        search.file(Path::new(path));
     }
     search.zones.sort_by(|a, b| a.path.cmp(&b.path));
     search.zones
@@ -135,6 +146,22 @@ impl Search<'_> {
         }
     }
 
+    /// Takes the file `path` as a zone, if it is in none.
+    fn file(&mut self, path: &Path) {
+        if self.zones.iter().any(|zone| path.starts_with(&zone.path)) || !is_ordinary_file(path) {
+            return;
+        }
+        let names = path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        let state = names.fold(StateId::ROOT, |state, name| self.tables.step(state, name));
+        let access = match self.graph.file(state, self.classes) {
+            Some(graph::Zone::View) => Access::View,
+            Some(graph::Zone::ReadOnly) => Access::ReadOnly,
+            // It could not be removed or replaced, which the policy allows.
+            Some(graph::Zone::Open) | None => return,
+        };
+        self.zones.push(Zone { path: path.to_owned(), access });
+    }
+
     /// Where, as seen from the directory `path`, sockets would keep a zone from granting just `access`.
     ///
     /// A read-only mount does not stop a process from connecting to a socket or writing to a FIFO, which the policy
@@ -142,16 +169,20 @@ impl Search<'_> {
     fn sockets_seen(&mut self, path: &Path, access: Access) -> Seen {
         match access {
             Access::Full => Seen::Nowhere,
-            Access::ReadOnly => self.sockets.get_or_insert_with(Sockets::of_this_machine).seen_from(path),
+            Access::ReadOnly | Access::View => {
+                self.sockets.get_or_insert_with(Sockets::of_this_machine).seen_from(path)
+            }
         }
     }
 
     fn access(&mut self, state: StateId) -> Option<Access> {
         let zone = || {
-            Some(match self.graph.zone(state, self.classes)? {
-                graph::Zone::Open => Access::Full,
-                graph::Zone::ReadOnly => Access::ReadOnly,
-            })
+            match self.graph.zone(state, self.classes)? {
+                graph::Zone::Open => Some(Access::Full),
+                graph::Zone::ReadOnly => Some(Access::ReadOnly),
+                // A mount that nothing is executed from does not map for execution either, and libraries are.
+                graph::Zone::View => None,
+            }
         };
         // Nothing was ever compiled to be there.
         if state == StateId::DEAD { None } else { *self.known.entry(state).or_insert_with(zone) }
@@ -215,6 +246,17 @@ fn name(tables: &Tables, edge: &boesfs_codegen::tables::Edge) -> Option<Vec<u8>>
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
     bytes.truncate(length);
     Some(bytes)
+}
+
+/// Whether `path` is a file of an ordinary file system, with no symbolic link on the way.
+fn is_ordinary_file(path: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let look = || {
+        let fd = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+        let kind = FileType::from_raw_mode(fstat(&fd)?.st_mode);
+        rustix::io::Result::Ok(kind == FileType::RegularFile && !is_special_magic(fstatfs(&fd)?.f_type as u64))
+    };
+    look().unwrap_or(false)
 }
 
 /// Opens a directory of an ordinary file system.

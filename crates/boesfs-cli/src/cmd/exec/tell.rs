@@ -24,6 +24,7 @@ pub(super) fn setup(hook: Hook, manifest: &Manifest, classes: &Classes, root: &R
     let access = |access: Access| match access {
         Access::Full => "everything allowed",
         Access::ReadOnly => "read-only: refusals there are EROFS, and not recorded",
+        Access::View => "read-only, not executable: refusals there are EROFS or EACCES, and not recorded",
     };
     match root {
         Root::Native(a) => eprintln!("boesfs: native zone / ({}): nothing needs judgement", access(*a)),
