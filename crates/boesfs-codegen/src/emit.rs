@@ -19,13 +19,15 @@ use boesfs_lang::policy::Policy;
 
 use crate::bpf::asm::{AsmError, Assembler};
 use crate::bpf::{Place, Program, Reg};
-use crate::tables::{Packed, Tables};
+use crate::tables::{Decision, MAX_CHAIN, Packed, Tables};
 use layout::Table;
 
 /// What the programs need to know of the tables: constants in the instructions.
 #[derive(Clone, Copy, Debug)]
 struct Facts<'a> {
     tables: &'a Tables,
+    /// The most decisions that are tried one after another: the verifier goes through as many.
+    chain: i32,
 }
 
 impl Facts<'_> {
@@ -81,7 +83,7 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
             return Err(EmitError::TooLarge { table, entries });
         }
     }
-    let facts = Facts { tables };
+    let facts = Facts { tables, chain: longest_chain(&tables.decisions) };
     let mut asm = Assembler::default();
     entry::boesfs_walk(&mut asm);
     lsm::learn(&mut asm);
@@ -97,6 +99,13 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     rights::functions(&mut asm, facts);
     lsm::functions(&mut asm, facts);
     Ok(asm.finish()?)
+}
+
+/// The number of decisions in the longest chain; what is longer than [`MAX_CHAIN`] is refused.
+fn longest_chain(decisions: &[Decision]) -> i32 {
+    let next = |decision: &&Decision| (decision.cond != 0).then(|| decisions.get(decision.next as usize)).flatten();
+    let length = |first| std::iter::successors(Some(first), next).take(MAX_CHAIN as usize).count();
+    decisions.iter().map(length).max().unwrap_or(1) as i32
 }
 
 /// `dst += address of table`

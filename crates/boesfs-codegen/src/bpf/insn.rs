@@ -141,6 +141,8 @@ pub enum Helper {
     GetCurrentPidTgid = 14,
     /// `long bpf_get_current_comm(buffer, size)`
     GetCurrentComm = 16,
+    /// `u64 bpf_get_current_task(void)`
+    GetCurrentTask = 35,
     /// `u64 bpf_get_current_cgroup_id(void)`
     GetCurrentCgroupId = 80,
     /// `long bpf_send_signal(signal)`
@@ -166,11 +168,12 @@ pub enum Helper {
 }
 
 /// Every helper that the programs call, with its name without `bpf_`.
-const HELPERS: [(Helper, &str); 15] = [
+const HELPERS: [(Helper, &str); 16] = [
     (Helper::MapLookupElem, "map_lookup_elem"),
     (Helper::KtimeGetNs, "ktime_get_ns"),
     (Helper::GetCurrentPidTgid, "get_current_pid_tgid"),
     (Helper::GetCurrentComm, "get_current_comm"),
+    (Helper::GetCurrentTask, "get_current_task"),
     (Helper::GetCurrentCgroupId, "get_current_cgroup_id"),
     (Helper::SendSignal, "send_signal"),
     (Helper::ProbeReadKernel, "probe_read_kernel"),

@@ -5,7 +5,6 @@ use boesfs_lang::policy::Effect;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Reg, Size, Test};
-use crate::tables::MAX_CHAIN;
 
 use super::layout::Table;
 use super::{Facts, add_table, cond};
@@ -95,7 +94,7 @@ pub(super) fn decide(a: &mut Assembler, facts: Facts<'_>) {
     a.mov(R::R7, R::R4);
     first_decision(a, facts);
 
-    a.mov(R::R8, MAX_CHAIN as i32);
+    a.mov(R::R8, facts.chain);
     a.note("until decisions[d].cond holds: d = decisions[d].next");
     let try_one = a.here();
     a.mov(R::R6, R::R9);

@@ -7,7 +7,6 @@ use boesfs_lang::ops;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Reg, Size, Test};
-use crate::tables::MAX_CHAIN;
 
 use super::layout::Table;
 use super::{Facts, add_table, check};
@@ -192,7 +191,7 @@ fn all_allow(a: &mut Assembler, facts: Facts<'_>) {
     let (yes, no) = (a.label(), a.label());
     a.note("until decisions[d].cond is 0: it must allow; d = decisions[d].next");
     a.mov32(R::R1, R::R1);
-    a.mov(R::R3, MAX_CHAIN as i32);
+    a.mov(R::R3, facts.chain);
     let again = a.here();
     decision(a, facts, R::R1, R::R2);
     a.load(Size::B8, R::R4, R::R1, 0);
@@ -218,7 +217,7 @@ fn any_allows(a: &mut Assembler, facts: Facts<'_>) {
     let (next, yes, no) = (a.label(), a.label(), a.label());
     a.note("until decisions[d].cond is 0: does it allow? d = decisions[d].next");
     a.mov32(R::R1, R::R1);
-    a.mov(R::R3, MAX_CHAIN as i32);
+    a.mov(R::R3, facts.chain);
     let again = a.here();
     decision(a, facts, R::R1, R::R2);
     a.load(Size::B8, R::R4, R::R1, 0);
@@ -247,7 +246,7 @@ fn alike(a: &mut Assembler, facts: Facts<'_>) {
     a.note("until the conditions are 0: they and what is allowed must be the same");
     a.mov32(R::R1, R::R1);
     a.mov32(R::R2, R::R2);
-    a.mov(R::R3, MAX_CHAIN as i32);
+    a.mov(R::R3, facts.chain);
     let again = a.here();
     decision(a, facts, R::R1, R::R0);
     decision(a, facts, R::R2, R::R0);

@@ -223,10 +223,14 @@ impl Btf {
             ("climb_root", signature(u64, &[("scratch", room)])),
             ("climb_same", signature(u64, &[("scratch", room)])),
             ("climb_up", signature(u64, &[("scratch", room)])),
+            ("climb_ups", signature(u64, &[("scratch", room)])),
             ("climb_down", signature(u64, &[("scratch", room)])),
+            ("climb_downs", signature(u64, &[("scratch", room)])),
             ("climb_check", signature(u64, &[("scratch", room)])),
+            ("climb_checks", signature(u64, &[("scratch", room)])),
             ("tell", signature(u64, &[("scratch", room)])),
             ("tell_names", signature(u64, &[("scratch", room)])),
+            ("tell_some", signature(u64, &[("scratch", room)])),
         ]);
 
         for table in Table::ALL {
@@ -326,6 +330,7 @@ impl Btf {
                     ];
                     w.structure("boesfs_live", live::BYTES, &members)
                 }
+                Data::Places => array(&mut w, u64, Data::Places.bytes() / 8),
             };
             w.section(data.section(), data.symbol(), of, data.bytes());
         }

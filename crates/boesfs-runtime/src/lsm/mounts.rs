@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use boesfs_codegen::emit::layout::{Map, dir_bits, place, supers};
+use boesfs_codegen::emit::layout::{Data, Map, dir_bits, place, supers};
 use boesfs_codegen::emit::lsm::learned;
 use boesfs_codegen::tables::{StateId, Tables};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
@@ -66,6 +66,8 @@ pub(super) struct Told {
     pub(super) paths: Vec<PathBuf>,
     /// A descriptor of each.
     pub(super) pins: Vec<OwnedFd>,
+    /// The address of each, by its number, as far as states are kept there.
+    places: Vec<u64>,
 }
 
 /// Tells the programs every mount of `tree`.
@@ -76,7 +78,7 @@ pub(super) fn tell(
     tree: Tree,
     tables: &Tables,
 ) -> Result<Told, LsmError> {
-    let mut told = Told { paths: Vec::new(), pins: Vec::new() };
+    let mut told = Told { paths: Vec::new(), pins: Vec::new(), places: vec![0; dir_bits::PLACES as usize] };
     let mut shown: BTreeMap<u64, Vec<[u8; place::BYTES]>> = BTreeMap::new();
     match tree {
         Tree::Sandbox(init) => tell_of(loaded, learn, init, tree, tables, &mut told, &mut shown)?,
@@ -101,6 +103,9 @@ pub(super) fn tell(
         }
         insert(Map::Supers, super_block, &value)?;
     }
+    let places: Vec<u8> = told.places.iter().flat_map(|mount| mount.to_le_bytes()).collect();
+    sys::update(loaded.data(Data::Places), &places)
+        .map_err(|source| LsmError::Kernel { program: "mounts", source })?;
     let handed = match tree {
         Tree::Sandbox(_) => vec![rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
         // These were opened by others, for others.
@@ -167,6 +172,9 @@ fn tell_of(
         told.paths.push(mounted.path);
         let number = told.paths.len() as u32;
         let kept = number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
+        if let Some(place) = told.places.get_mut(number as usize).filter(|_| kept) {
+            *place = found.mount;
+        }
         let mut value = [0; place::BYTES];
         value[place::ROOT..][..8].copy_from_slice(&found.root.to_le_bytes());
         for (at, word) in [

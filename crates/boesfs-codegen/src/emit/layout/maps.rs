@@ -138,11 +138,13 @@ pub enum Data {
     Session,
     /// What changes during a session, see [`live`].
     Live,
+    /// `u64`s: the address of each mount of the tree, by its number, see [`place::NUMBER`]. What is told before anything is judged.
+    Places,
 }
 
 impl Data {
     /// Every section.
-    pub const ALL: [Data; 2] = [Data::Session, Data::Live];
+    pub const ALL: [Data; 3] = [Data::Session, Data::Live, Data::Places];
 
     /// Its name.
     #[must_use]
@@ -150,6 +152,7 @@ impl Data {
         match self {
             Data::Session => ".rodata.session",
             Data::Live => ".data.live",
+            Data::Places => ".data.places",
         }
     }
 
@@ -159,6 +162,7 @@ impl Data {
         match self {
             Data::Session => "session",
             Data::Live => "live",
+            Data::Places => "places",
         }
     }
 
@@ -168,13 +172,14 @@ impl Data {
         match self {
             Data::Session => session::BYTES,
             Data::Live => live::BYTES,
+            Data::Places => 8 * super::dir_bits::PLACES as usize,
         }
     }
 
-    /// Whether programs may write it.
+    /// Whether it is written after the programs were loaded.
     #[must_use]
     pub const fn is_writable(self) -> bool {
-        matches!(self, Data::Live)
+        !matches!(self, Data::Session)
     }
 }
 
@@ -301,10 +306,12 @@ pub mod scratch {
     pub const LEFT: usize = 40;
     /// A name, zero-padded.
     pub const NAME: usize = 48;
-    /// `u64`s: the dentries from [`FROM`] up, without the root.
-    pub const CHAIN: usize = NAME + NAME_BYTES + 8;
+    /// `u64`: the state of the parent of the object at [`FROM`].
+    pub const ABOVE: usize = NAME + NAME_BYTES;
+    /// `u64`s: the dentries from [`FROM`] up, then the root.
+    pub const CHAIN: usize = ABOVE + 8;
     /// `u64`s: the sequence number of each when it was looked at.
-    pub const SEQUENCES: usize = CHAIN + 8 * DEPTH;
+    pub const SEQUENCES: usize = CHAIN + 8 * (DEPTH + 1);
     /// An [`event`].
     pub const EVENT: usize = SEQUENCES + 8 * DEPTH;
     /// Bytes of it.

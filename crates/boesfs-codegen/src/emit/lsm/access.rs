@@ -12,8 +12,8 @@ use crate::emit::Facts;
 use crate::emit::layout::{Data, Doubt, Map, session};
 
 use super::entries::{Asked, ECHILD, ask_found, plain};
-use super::find::{doubt, lookup, pass, unless_for_itself};
-use super::scope::{ARGS, entry, in_scope, peek};
+use super::find::{doubt, found, lookup, unless_for_itself};
+use super::scope::{ARGS, entry, forget, in_scope, peek};
 
 use Reg as R;
 
@@ -23,17 +23,18 @@ const MAY_NOT_BLOCK: i32 = 0x80;
 /// Names of one inode that are looked at.
 const NAMES: usize = 8;
 
-/// Offsets of what [`functions`] tell of a name: its dentry, and the node of the next in the list.
+/// Offsets of what [`named`] tells of a name: its dentry, and the node of the next in the list.
 mod name {
     pub(super) const DENTRY: i16 = 0;
     pub(super) const NEXT: i16 = 8;
     pub(super) const BYTES: i16 = 16;
 }
 
-/// The program.
+/// The program. Registers: r6 the context, then the inode; r8 the super; r9 what is found of a name.
 pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     const NAME: i16 = ARGS - name::BYTES;
-    let (pass, held) = (a.label(), a.label());
+    let (pass, held, own, told) = (a.label(), a.label(), a.label(), a.label());
+    let (unknown, nameless, several) = (a.label(), a.label(), a.label());
     entry(a, "lsm_inode_permission");
     a.note("access(2), by a task of the cgroup");
     a.mov(R::R6, R::R1);
@@ -46,95 +47,73 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     a.branch(Test::Eq, R::R7, 0, held);
     a.mov(R::R0, -ECHILD);
     a.exit();
-    a.note("its state");
-    a.bind(held);
-    a.mov(R::R1, 0);
-    a.store(Size::B8, R::R10, NAME + name::DENTRY, R::R1);
-    a.store(Size::B8, R::R10, NAME + name::NEXT, R::R1);
-    a.load(Size::B8, R::R1, R::R6, 0);
-    a.mov(R::R2, R::R10);
-    a.alu(AluOp::Add, R::R2, i32::from(NAME));
-    a.call("find_named");
-    a.mov(R::R9, R::R0);
-    a.load(Size::B8, R::R7, R::R10, NAME + name::DENTRY);
-    a.mov(R::R8, 0);
-    ask_found(a, facts, Op::Stat, &[], pass);
-}
-
-/// The functions of the program.
-pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
-    find_named(a, facts);
-    named(a);
-}
-
-/// `find_named(inode, out) -> found`: what all names of an inode say, where `stat` is asked. `out` tells one of them.
-///
-/// Registers: r6 the inode, r7 out, r8 the super, r9 what is found of a name.
-fn find_named(a: &mut Assembler, facts: Facts<'_>) {
-    const KEY: i16 = -8;
-    a.static_function("find_named");
-    let (own, unknown, one, nameless, several) = (a.label(), a.label(), a.label(), a.label(), a.label());
     a.note("the kernel acts for itself, below another file system: nothing to judge");
-    a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R2);
-    unless_for_itself(a, own);
-    pass(a);
+    a.bind(held);
+    unless_for_itself(a, ARGS, own);
+    a.jump(pass);
     a.note("the first name");
     a.bind(own);
+    a.load(Size::B8, R::R6, R::R6, 0);
+    a.store(Size::B8, R::R10, NAME + name::DENTRY, 0);
+    a.store(Size::B8, R::R10, NAME + name::NEXT, 0);
     a.mov(R::R3, R::R6);
     a.add_field(R::R3, Field::INODE_DENTRIES);
-    peek(a, KEY, 8);
-    a.load(Size::B8, R::R1, R::R10, KEY);
+    peek(a, ARGS, 8);
+    a.load(Size::B8, R::R1, R::R10, ARGS);
     a.branch(Test::Eq, R::R1, 0, nameless);
-    a.store(Size::B8, R::R7, name::NEXT, R::R1);
+    a.store(Size::B8, R::R10, NAME + name::NEXT, R::R1);
     dentry(a, R::R1);
-    a.store(Size::B8, R::R7, name::DENTRY, R::R1);
+    a.store(Size::B8, R::R10, NAME + name::DENTRY, R::R1);
     a.note("s = supers[super block]; none -> outside");
-    a.load_field(Size::B8, R::R9, R::R6, Field::INODE_SUPER);
-    a.store(Size::B8, R::R10, KEY, R::R9);
-    lookup(a, Map::Supers, KEY);
+    a.mov(R::R3, R::R6);
+    a.add_field(R::R3, Field::INODE_SUPER);
+    peek(a, ARGS, 8);
+    lookup(a, Map::Supers, ARGS);
     a.branch(Test::Eq, R::R0, 0, unknown);
     a.mov(R::R8, R::R0);
     for number in 0..NAMES {
         a.note("named(inode, super, out), which tells the next");
         a.mov(R::R1, R::R6);
         a.mov(R::R2, R::R8);
-        a.mov(R::R3, R::R7);
+        a.mov(R::R3, R::R10);
+        a.alu(AluOp::Add, R::R3, i32::from(NAME));
         a.call("named");
         a.mov(R::R9, R::R0);
-        a.load(Size::B8, R::R1, R::R7, name::NEXT);
+        a.load(Size::B8, R::R1, R::R10, NAME + name::NEXT);
         if number == 0 {
-            a.branch(Test::Eq, R::R1, 0, one);
+            a.branch(Test::Eq, R::R1, 0, told);
         }
         a.note("one of several: plainly allowed, or there is a doubt");
         let allowed = a.label();
         plain(a, facts, Asked::These(Op::Stat.into()), allowed);
         a.jump(several);
         a.bind(allowed);
-        a.load(Size::B8, R::R1, R::R7, name::NEXT);
-        a.branch(Test::Eq, R::R1, 0, one);
+        a.load(Size::B8, R::R1, R::R10, NAME + name::NEXT);
+        a.branch(Test::Eq, R::R1, 0, told);
     }
     a.note("several names, and the hook does not say which");
     a.bind(several);
-    doubt(a, Doubt::Several);
-    a.note("the last one");
-    a.bind(one);
-    a.mov(R::R0, R::R9);
-    a.exit();
-    a.bind(unknown);
-    a.load(Size::B8, R::R1, R::R7, name::DENTRY);
-    a.mov(R::R2, R::R9);
-    a.call("outside");
-    a.exit();
+    a.wide(R::R9, found(Doubt::Several));
+    a.jump(told);
     a.bind(nameless);
-    doubt(a, Doubt::Nowhere);
+    a.wide(R::R9, found(Doubt::Nowhere));
+    a.jump(told);
+    a.bind(unknown);
+    a.load(Size::B8, R::R1, R::R10, NAME + name::DENTRY);
+    a.call("outside");
+    a.mov(R::R9, R::R0);
+    a.bind(told);
+    forget(a, R::R9, R::R1);
+    a.load(Size::B8, R::R7, R::R10, NAME + name::DENTRY);
+    a.mov(R::R8, 0);
+    ask_found(a, facts, Op::Stat, &[], pass);
 }
 
 /// `named(inode, super, out) -> found`: of the name whose node is `out.next`. Tells its dentry and the next node in `out`.
 ///
 /// It is looked at between two looks at its sequence number: then it was in the list of the inode all the time, and what it
 /// says of the next was so. Registers: r6 the inode, r7 the super, r8 out, r9 the sequence number.
-fn named(a: &mut Assembler) {
+pub(super) fn named(a: &mut Assembler) {
     const WORD: i16 = -8;
     a.static_function("named");
     let raced = a.label();

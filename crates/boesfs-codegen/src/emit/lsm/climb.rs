@@ -1,7 +1,8 @@
-//! Walks over dentries, in a task's scratch memory: `climb` for the state of a directory, `tell` for the path of an event.
+//! Walks over dentries, in a task's scratch memory: `climb` for the state of an object, `tell` for the path of an event.
 //!
 //! They read the kernel's memory by address, fault-safe, and so are verified once, on their own. The verifier goes through every round
-//! of a loop: so each loop is a function of [`FEW`] rounds, called [`OFTEN`] times, in which it goes through `FEW + OFTEN`.
+//! of a loop: so each loop is a function of [`FEW`] rounds, called by one [`SOME`] times, which is called [`OFTEN`] times. It goes through
+//! `FEW + SOME + OFTEN` of them.
 
 use boesfs_lang::pattern::NAME_MAX;
 
@@ -10,15 +11,17 @@ use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::Facts;
 use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, event, live, scratch};
 
-use super::find::{NAMES_OF_ITS_OWN, doubt, found, state_entry};
+use super::find::{NAMES_OF_ITS_OWN, doubt, state_entry};
 
 use Reg as R;
 
 /// Rounds of a loop in one function.
-const FEW: i32 = 6;
-/// How often such a function is called.
-const OFTEN: i32 = 22;
-const _: () = assert!(FEW as usize * OFTEN as usize > DEPTH, "the deepest directory is reached, and its root known");
+const FEW: i32 = 2;
+/// How often such a function is called by another.
+const SOME: i32 = 8;
+/// How often that one is called.
+const OFTEN: i32 = 9;
+const _: () = assert!((FEW * SOME * OFTEN) as usize > DEPTH, "the deepest object is reached, and its root known");
 
 /// What a function of a few rounds says: there are more, or that was the last one. Otherwise it is a doubt.
 const MORE: i32 = 0;
@@ -29,29 +32,43 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     climb_root(a);
     climb_same(a);
     climb_up(a);
+    some(a, "climb_ups", "climb_up");
     climb_down(a, facts);
+    some(a, "climb_downs", "climb_down");
     climb_check(a);
+    some(a, "climb_checks", "climb_check");
     tell(a);
     tell_names(a);
+    some(a, "tell_some", "tell_names");
 }
 
-/// Calls the function `few` of the scratch memory in r6 until it says [`DONE`], and goes to `deep` if it never does. What else it says is
-/// returned. Changes r7.
-fn often(a: &mut Assembler, few: &str, deep: Label) {
-    let (again, done) = (a.label(), a.label());
-    a.mov(R::R7, OFTEN);
+/// Calls the function `few` of the scratch memory in r6 until it says [`DONE`], and goes to `left` if it has not after so many `rounds`. What
+/// else it says is returned. Changes r7.
+fn often(a: &mut Assembler, few: &str, rounds: i32, left: Label) {
+    let (again, done, more) = (a.label(), a.label(), a.label());
+    a.mov(R::R7, rounds);
     a.bind(again);
     a.mov(R::R1, R::R6);
     a.call(few);
     a.branch(Test::Eq, R::R0, DONE, done);
-    let more = a.label();
     a.branch(Test::Eq, R::R0, MORE, more);
     a.exit();
     a.bind(more);
     a.alu(AluOp::Sub, R::R7, 1);
     a.branch(Test::SGt, R::R7, 0, again);
-    a.jump(deep);
+    a.jump(left);
     a.bind(done);
+}
+
+/// `name(scratch)`: the function `few`, [`SOME`] times.
+fn some(a: &mut Assembler, name: &str, few: &str) {
+    let left = a.label();
+    of_scratch(a, name);
+    a.note("until there are no more");
+    often(a, few, SOME, left);
+    say(a, DONE);
+    a.bind(left);
+    say(a, MORE);
 }
 
 /// Begins a function of the scratch memory, which is in r6 from then on.
@@ -83,41 +100,24 @@ fn peek(a: &mut Assembler, to: usize, bytes: i32, from: Reg, field: Field) {
     a.helper(Helper::ProbeReadKernel);
 }
 
-/// `climb(scratch) -> found`: the state of the directory at `scratch.from`, by all names between it and `scratch.root`.
-fn climb(a: &mut Assembler) {
-    of_scratch(a, "climb");
-    a.note("up, down, and as it was");
-    climb_here(a, -8, -16);
-    a.exit();
-}
-
-/// r0 = `climb(scratch in r1)`, without a call of its own: there can be eight functions on the stack. At `room` and `rounds` there are
-/// eight bytes of the caller's stack for it.
+/// `climb(scratch) -> found`: the state of the object at `scratch.from`, by all names between it and `scratch.root`. `scratch.above` is
+/// then that of its parent, which is the second of `scratch.chain`.
 ///
 /// Each dentry's sequence number is read before its parent and name, and compared when all have been: then there was a moment
 /// at which all of them were as they were read.
-pub(super) fn climb_here(a: &mut Assembler, room: i16, rounds: i16) {
-    let (again, down, end) = (a.label(), a.label(), a.label());
-    a.store(Size::B8, R::R10, room, R::R1);
+fn climb(a: &mut Assembler) {
+    let (end, deep) = (a.label(), a.label());
+    of_scratch(a, "climb");
+    a.note("up, down, and as it was");
     a.call("climb_root");
     a.branch(Test::Ne, R::R0, DONE, end);
-    a.mov(R::R1, OFTEN);
-    a.store(Size::B8, R::R10, rounds, R::R1);
-    a.bind(again);
-    a.load(Size::B8, R::R1, R::R10, room);
-    a.call("climb_down");
-    a.branch(Test::Eq, R::R0, DONE, down);
-    a.branch(Test::Ne, R::R0, MORE, end);
-    a.load(Size::B8, R::R1, R::R10, rounds);
-    a.alu(AluOp::Sub, R::R1, 1);
-    a.store(Size::B8, R::R10, rounds, R::R1);
-    a.branch(Test::SGt, R::R1, 0, again);
-    a.wide(R::R0, found(Doubt::Deep));
-    a.jump(end);
-    a.bind(down);
-    a.load(Size::B8, R::R1, R::R10, room);
+    often(a, "climb_downs", OFTEN, deep);
+    a.mov(R::R1, R::R6);
     a.call("climb_same");
     a.bind(end);
+    a.exit();
+    a.bind(deep);
+    doubt(a, Doubt::Deep);
 }
 
 /// `climb_root(scratch)`: [`DONE`] when the chain from `scratch.from` reaches the root, or a doubt.
@@ -126,7 +126,7 @@ fn climb_root(a: &mut Assembler) {
     of_scratch(a, "climb_root");
     a.mov(R::R1, 0);
     a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R1);
-    often(a, "climb_up", deep);
+    often(a, "climb_ups", OFTEN, deep);
     a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
     a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
     say(a, DONE);
@@ -140,7 +140,7 @@ fn climb_same(a: &mut Assembler) {
     of_scratch(a, "climb_same");
     a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
     a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
-    often(a, "climb_check", deep);
+    often(a, "climb_checks", OFTEN, deep);
     a.load(Size::B4, R::R0, R::R6, scratch::STATE as i16);
     a.exit();
     a.bind(deep);
@@ -158,6 +158,7 @@ fn climb_up(a: &mut Assembler) {
     a.load(Size::B8, R::R8, R::R6, scratch::COUNT as i16);
     a.mov(R::R9, FEW);
     a.bind(next);
+    a.branch(Test::Gt, R::R8, DEPTH as i32, deep);
     a.load(Size::B8, R::R1, R::R6, scratch::ROOT as i16);
     a.branch(Test::Eq, R::R7, R::R1, done);
     a.branch(Test::Ge, R::R8, DEPTH as i32, deep);
@@ -179,8 +180,12 @@ fn climb_up(a: &mut Assembler) {
     a.store(Size::B8, R::R6, scratch::FROM as i16, R::R7);
     a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R8);
     say(a, MORE);
+    a.note("the root, which is not counted");
     a.bind(done);
     a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R8);
+    a.alu(AluOp::Lsh, R::R8, 3);
+    a.alu(AluOp::Add, R::R8, R::R6);
+    a.store(Size::B8, R::R8, scratch::CHAIN as i16, R::R7);
     say(a, DONE);
     a.bind(nowhere);
     doubt(a, Doubt::Nowhere);
@@ -198,6 +203,8 @@ fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     of_scratch(a, "climb_down");
     a.note("state = step(state, name, length)");
     let next = each_left(a, done, deep);
+    a.load(Size::B8, R::R1, R::R6, scratch::STATE as i16);
+    a.store(Size::B8, R::R6, scratch::ABOVE as i16, R::R1);
     // A name that is one of several says nothing, but below a leaf of the automaton.
     peek(a, scratch::WORD, 4, R::R7, Field::DENTRY_FLAGS);
     a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
@@ -214,10 +221,11 @@ fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     a.branch(Test::Gt, R::R1, NAME_MAX as i32, raced);
     a.store(Size::B8, R::R10, LENGTH, R::R1);
     peek(a, scratch::WORD, 8, R::R7, Field::DENTRY_NAME);
-    a.mov(R::R1, 0);
-    for word in 0..NAME_BYTES as i16 / 8 {
-        a.store(Size::B8, R::R6, scratch::NAME as i16 + 8 * word, R::R1);
-    }
+    // Zero to the end of its last word: no more of it is looked at.
+    a.load(Size::B8, R::R1, R::R10, LENGTH);
+    a.alu(AluOp::And, R::R1, NAME_BYTES as i32 - 8);
+    a.alu(AluOp::Add, R::R1, R::R6);
+    a.store(Size::B8, R::R1, scratch::NAME as i16, 0);
     a.mov(R::R1, R::R6);
     a.alu(AluOp::Add, R::R1, scratch::NAME as i32);
     a.load(Size::B8, R::R2, R::R10, LENGTH);
@@ -303,7 +311,7 @@ fn tell(a: &mut Assembler) {
     a.mov(R::R7, OFTEN);
     a.bind(again);
     a.mov(R::R1, R::R6);
-    a.call("tell_names");
+    a.call("tell_some");
     a.branch(Test::Eq, R::R0, DONE, send);
     a.branch(Test::Ne, R::R0, MORE, cut);
     a.alu(AluOp::Sub, R::R7, 1);

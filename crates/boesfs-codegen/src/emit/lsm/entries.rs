@@ -174,7 +174,7 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
             let (own, done) = (a.label(), a.label());
             a.note("the kernel acts for itself, below another file system: nothing to judge");
             a.wide(R::R9, PASSED);
-            unless_for_itself(a, own);
+            unless_for_itself(a, ARGS, own);
             a.jump(done);
             a.bind(own);
             shown(a, ops);

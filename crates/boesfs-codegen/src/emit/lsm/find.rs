@@ -7,9 +7,8 @@ use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, supers};
 use crate::emit::{Facts, add_table};
 
-use super::climb::climb_here;
 use super::entries::{Asked, plain};
-use super::scope::{F_CREATE, of_this_task};
+use super::scope::{F_CREATE, of_this_task, peek};
 
 use Reg as R;
 
@@ -32,9 +31,8 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     shown(a);
     by_places(a, facts);
     outside(a);
-    below(a);
-    dir(a);
-    child(a, facts);
+    kept(a, facts);
+    climbed(a);
 }
 
 /// What is found where nothing is judged.
@@ -61,79 +59,133 @@ pub(super) fn pass(a: &mut Assembler) {
 /// union there. Its argument is declared to be a kernel object, so it can be a part of the file.
 fn find_path(a: &mut Assembler) {
     a.function("find_path");
-    a.note("find(dentry, mount)");
-    a.load_field(Size::B8, R::R2, R::R1, Field::PATH_MNT);
-    a.load_field(Size::B8, R::R1, R::R1, Field::PATH_DENTRY);
-    a.call("find");
-    a.exit();
+    a.note("the object");
+    a.load_field(Size::B8, R::R7, R::R1, Field::PATH_MNT);
+    a.load_field(Size::B8, R::R6, R::R1, Field::PATH_DENTRY);
+    find_of(a);
 }
 
 /// `find(dentry, mount) -> found`
 fn find(a: &mut Assembler) {
-    const KEY: i16 = -8;
     a.static_function("find");
-    a.note("place = mounts[mount]; none -> outside");
-    let unknown = a.label();
+    a.note("the object");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
-    a.store(Size::B8, R::R10, KEY, R::R2);
+    find_of(a);
+}
+
+/// What is found of the dentry in r6 at the mount in r7, as the end of a function. r8 is the dentry's parent.
+fn find_of(a: &mut Assembler) {
+    const KEY: i16 = -8;
+    let (slow, unknown) = (a.label(), a.label());
+    a.note("what its parent keeps, if that is of this mount");
+    parent(a, slow);
+    a.call("kept");
+    a.mov(R::R1, R::R0);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.branch(Test::Ge, R::R1, dir_bits::PLACES as i32, slow);
+    a.alu(AluOp::Lsh, R::R1, 3);
+    a.place(R::R2, Place::Data(Data::Places));
+    a.alu(AluOp::Add, R::R2, R::R1);
+    a.load(Size::B8, R::R1, R::R2, 0);
+    a.branch(Test::Ne, R::R1, R::R7, slow);
+    a.mov32(R::R0, R::R0);
+    a.exit();
+    a.note("climbed(dentry, mounts[mount], parent); no such mount -> outside");
+    a.bind(slow);
+    a.store(Size::B8, R::R10, KEY, R::R7);
     lookup(a, Map::Mounts, KEY);
     a.branch(Test::Eq, R::R0, 0, unknown);
     a.mov(R::R1, R::R6);
     a.mov(R::R2, R::R0);
-    a.call("below");
+    a.mov(R::R3, R::R8);
+    a.call("climbed");
     a.exit();
     a.bind(unknown);
     a.mov(R::R1, R::R6);
-    a.load_field(Size::B8, R::R2, R::R7, Field::MOUNT_SUPER);
     a.call("outside");
     a.exit();
 }
 
-/// Goes to `own` unless the kernel acts for itself, as overlayfs does in its layers, whoever asked it to. Changes r0 to r5.
+/// r1 = the dentry in r6, r2 and r8 its parent, r3 its sequence number before that was read. Goes to `moving` if it is being renamed.
+fn parent(a: &mut Assembler, moving: Label) {
+    // Once, for all that follows: where the dentry is an argument of the hook, the verifier looks for a long time whether its parent is to
+    // be trusted, too.
+    a.load_field(Size::B4, R::R3, R::R6, Field::DENTRY_SEQUENCE);
+    a.load_field(Size::B8, R::R8, R::R6, Field::DENTRY_PARENT);
+    a.branch(Test::Set, R::R3, 1, moving);
+    a.mov(R::R1, R::R6);
+    a.mov(R::R2, R::R8);
+}
+
+/// Goes to `own` unless the kernel acts for itself, as overlayfs does in its layers, whoever asked it to. Changes r0 to r5, and
+/// sixteen bytes at `at` of the stack.
 ///
 /// Its credentials are not the task's own then. Nor are they in access(2), which asks on behalf of the task all the same: the
 /// copy that it makes is nobody else's, and says so.
-pub(super) fn unless_for_itself(a: &mut Assembler, own: Label) {
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.load_field(Size::B8, R::R1, R::R0, Field::TASK_CRED);
-    a.load_field(Size::B8, R::R2, R::R0, Field::TASK_REAL_CRED);
-    a.branch(Test::Eq, R::R1, R::R2, own);
-    a.load_field(Size::B4, R::R1, R::R1, Field::CRED_FOR_NOW);
+pub(super) fn unless_for_itself(a: &mut Assembler, at: i16, own: Label) {
+    let read = |a: &mut Assembler, to: i16, bytes: i32, field: Field| {
+        a.add_field(R::R3, field);
+        peek(a, to, bytes);
+        a.branch(Test::Ne, R::R0, 0, own);
+    };
+    a.helper(Helper::GetCurrentTask);
+    a.store(Size::B8, R::R10, at, R::R0);
+    a.mov(R::R3, R::R0);
+    read(a, at + 8, 8, Field::TASK_CRED);
+    a.load(Size::B8, R::R3, R::R10, at);
+    read(a, at, 8, Field::TASK_REAL_CRED);
+    a.load(Size::B8, R::R3, R::R10, at + 8);
+    a.load(Size::B8, R::R2, R::R10, at);
+    a.branch(Test::Eq, R::R3, R::R2, own);
+    read(a, at, 4, Field::CRED_FOR_NOW);
+    a.load(Size::B8, R::R1, R::R10, at);
     a.branch(Test::Ne, R::R1, 0, own);
 }
 
-/// `shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked.
+/// `shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked. Registers: r6 the dentry, r7 the super,
+/// r8 the parent, r9 ops.
 fn shown(a: &mut Assembler) {
     const KEY: i16 = -8;
     a.static_function("shown");
-    let (unknown, several) = (a.label(), a.label());
+    let (unknown, several, slow) = (a.label(), a.label(), a.label());
     a.note("s = supers[super block]; none -> outside");
     a.mov(R::R6, R::R1);
     a.mov(R::R9, R::R2);
-    a.load_field(Size::B8, R::R7, R::R6, Field::DENTRY_SUPER);
-    a.store(Size::B8, R::R10, KEY, R::R7);
+    a.mov(R::R3, R::R6);
+    a.add_field(R::R3, Field::DENTRY_SUPER);
+    peek(a, KEY, 8);
     lookup(a, Map::Supers, KEY);
     a.branch(Test::Eq, R::R0, 0, unknown);
-    a.note("one mount: below(dentry, place)");
-    a.mov(R::R8, R::R0);
-    a.load(Size::B4, R::R1, R::R8, supers::COUNT as i16);
+    a.mov(R::R7, R::R0);
+    a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
     a.branch(Test::Ne, R::R1, 1, several);
+    a.note("one mount: what its parent keeps, if that is of this one");
+    parent(a, slow);
+    a.call("kept");
+    a.mov(R::R1, R::R0);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.load(Size::B4, R::R2, R::R7, (supers::PLACES + place::NUMBER) as i16);
+    a.branch(Test::Ne, R::R1, R::R2, slow);
+    a.mov32(R::R0, R::R0);
+    a.exit();
+    a.note("climbed(dentry, place, parent)");
+    a.bind(slow);
     a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R8);
+    a.mov(R::R2, R::R7);
     a.alu(AluOp::Add, R::R2, supers::PLACES as i32);
-    a.call("below");
+    a.mov(R::R3, R::R8);
+    a.call("climbed");
     a.exit();
     a.note("several: by_places(dentry, s, ops)");
     a.bind(several);
     a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R8);
+    a.mov(R::R2, R::R7);
     a.mov(R::R3, R::R9);
     a.call("by_places");
     a.exit();
     a.bind(unknown);
     a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R7);
     a.call("outside");
     a.exit();
 }
@@ -204,151 +256,183 @@ fn by_places(a: &mut Assembler, facts: Facts<'_>) {
     doubt(a, Doubt::Room);
 }
 
-/// `outside(dentry, super block) -> found`: of an object that is of no mount of the tree.
+/// `outside(address of a dentry) -> found`: of an object that is of no mount of the tree.
 fn outside(a: &mut Assembler) {
     const KEY: i16 = -8;
+    const WORDS: i16 = -24;
     a.static_function("outside");
     a.note("a file system of the kernel's own, of pipes, sockets, memory: nothing to judge");
     let (passes, own) = (a.label(), a.label());
-    a.mov(R::R6, R::R1);
-    a.load_field(Size::B8, R::R1, R::R2, Field::SUPER_FLAGS);
-    a.alu(AluOp::And, R::R1, KERNEL_MOUNT);
-    a.branch(Test::Ne, R::R1, 0, passes);
+    a.store(Size::B8, R::R10, KEY, R::R1);
+    a.mov(R::R3, R::R1);
+    for field in [Field::DENTRY_SUPER, Field::SUPER_FLAGS] {
+        a.add_field(R::R3, field);
+        peek(a, WORDS, 8);
+        a.load(Size::B8, R::R3, R::R10, WORDS);
+    }
+    a.alu(AluOp::And, R::R3, KERNEL_MOUNT);
+    a.branch(Test::Ne, R::R3, 0, passes);
     a.note("the kernel acts for itself, below another file system: nothing to judge");
-    unless_for_itself(a, own);
+    unless_for_itself(a, WORDS, own);
     a.bind(passes);
     pass(a);
     a.note("handed in with a descriptor: nothing to judge");
     a.bind(own);
-    a.store(Size::B8, R::R10, KEY, R::R6);
     lookup(a, Map::Handed, KEY);
     a.branch(Test::Ne, R::R0, 0, passes);
     a.note("from elsewhere: refused");
     doubt(a, Doubt::Foreign);
 }
 
-/// `below(dentry, place) -> found`. Registers: r6 dentry, r7 place, r8 the sequence number, r9 tries left.
-fn below(a: &mut Assembler) {
-    a.static_function("below");
-    let (judged, other, again, retry, leave, nowhere) =
+/// What `kept` gives where nothing is.
+const MISS: i32 = -1;
+
+/// `kept(dentry, parent, sequence) -> number of the place << 32 | state`, by the state that the parent's inode keeps of this generation, while
+/// nothing moves; [`MISS`]: by climbing only. `sequence` is the dentry's, read before its parent: one of a dentry that is the root of its
+/// mount says nothing here, since what is above it is not of that place.
+///
+/// Registers: r6 dentry, r7 sequence, r8 what moves and the generation, then the length, r9 the word.
+fn kept(a: &mut Assembler, facts: Facts<'_>) {
+    const NAME: i16 = -(NAME_BYTES as i16);
+    a.static_function("kept");
+    let (miss, name, same) = (a.label(), a.label(), a.label());
+    a.note("the parent's word");
+    // It would be its own: the word is not that of a parent.
+    a.branch(Test::Eq, R::R1, R::R2, miss);
+    a.mov(R::R6, R::R1);
+    a.mov(R::R7, R::R3);
+    a.place(R::R1, Place::Data(Data::Live));
+    a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
+    a.load_field(Size::B8, R::R2, R::R2, Field::DENTRY_INODE);
+    a.place(R::R1, Place::Map(Map::Dirs));
+    a.mov(R::R3, 0);
+    a.mov(R::R4, 0);
+    a.helper(Helper::InodeStorageGet);
+    a.branch(Test::Eq, R::R0, 0, miss);
+    a.load(Size::B8, R::R9, R::R0, 0);
+    a.note("of this generation, and nothing moves");
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::Rsh, R::R1, (dir_bits::STATE + dir_bits::PLACE) as i32);
+    a.alu(AluOp::Lsh, R::R1, 32);
+    a.branch(Test::Ne, R::R1, R::R8, miss);
+    a.note("below a leaf: the name need not be looked at");
+    a.mov(R::R1, R::R9);
+    state_entry(a, facts);
+    a.load(Size::B4, R::R2, R::R1, 12);
+    a.load(Size::B4, R::R0, R::R1, 8);
+    a.branch(Test::Ne, R::R2, 0, name);
+    a.note("as it was: of one parent and one name");
+    a.bind(same);
+    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_SEQUENCE);
+    a.branch(Test::Ne, R::R1, R::R7, miss);
+    a.alu(AluOp::Lsh, R::R9, (u64::BITS - dir_bits::STATE - dir_bits::PLACE) as i32);
+    a.alu(AluOp::Rsh, R::R9, (u64::BITS - dir_bits::PLACE) as i32);
+    a.alu(AluOp::Lsh, R::R9, 32);
+    a.alu(AluOp::Or, R::R0, R::R9);
+    a.exit();
+    a.note("step(state, name, length)");
+    a.bind(name);
+    // One that is one of several for it says nothing.
+    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_FLAGS);
+    a.branch(Test::Set, R::R1, NAMES_OF_ITS_OWN, miss);
+    a.load_field(Size::B4, R::R8, R::R6, Field::DENTRY_NAME_LENGTH);
+    a.load_field(Size::B8, R::R3, R::R6, Field::DENTRY_NAME);
+    a.branch(Test::Lt, R::R8, 1, miss);
+    a.branch(Test::Gt, R::R8, NAME_MAX as i32, miss);
+    a.mov(R::R1, 0);
+    for word in 0..NAME_BYTES as i16 / 8 {
+        a.store(Size::B8, R::R10, NAME + 8 * word, R::R1);
+    }
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(NAME));
+    a.mov(R::R2, R::R8);
+    a.helper(Helper::ProbeReadKernel);
+    a.branch(Test::Ne, R::R0, 0, miss);
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::And, R::R1, (1 << dir_bits::STATE) - 1);
+    a.mov(R::R2, R::R10);
+    a.alu(AluOp::Add, R::R2, i32::from(NAME));
+    a.mov(R::R3, R::R8);
+    a.call("step");
+    a.mov32(R::R0, R::R0);
+    a.jump(same);
+    a.bind(miss);
+    a.mov(R::R0, MISS);
+    a.exit();
+}
+
+/// `climbed(dentry, place, parent) -> found`: by all names between it and the root of the place, and keeps what is found of the parent.
+///
+/// Registers: r6 dentry, r7 place, r8 what moves and the generation, r9 parent.
+fn climbed(a: &mut Assembler) {
+    const FOUND: i16 = -8;
+    const LEFT: i16 = -16;
+    const SCRATCH: i16 = -24;
+    a.static_function("climbed");
+    let (judged, below, again, once, leave, room) =
         (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
     a.note("a mount that is not judged");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
+    a.mov(R::R9, R::R3);
     a.load(Size::B4, R::R1, R::R7, place::JUDGED as i16);
     a.branch(Test::Ne, R::R1, 0, judged);
     pass(a);
     a.note("the root of its mount");
     a.bind(judged);
     a.load(Size::B8, R::R1, R::R7, place::ROOT as i16);
-    a.branch(Test::Ne, R::R6, R::R1, other);
+    a.branch(Test::Ne, R::R6, R::R1, below);
     a.load(Size::B4, R::R0, R::R7, place::STATE as i16);
     a.exit();
-    a.note("child(dentry, dir(parent, place)), of one parent and one name");
-    a.bind(other);
-    a.mov(R::R9, TRIES);
-    a.bind(again);
-    a.load_field(Size::B4, R::R8, R::R6, Field::DENTRY_SEQUENCE);
-    a.mov(R::R1, R::R8);
-    a.alu(AluOp::And, R::R1, 1);
-    a.branch(Test::Ne, R::R1, 0, retry);
-    a.load_field(Size::B8, R::R1, R::R6, Field::DENTRY_PARENT);
-    a.branch(Test::Eq, R::R1, R::R6, nowhere);
-    a.mov(R::R2, R::R7);
-    a.call("dir");
-    a.wide(R::R1, found(Doubt::Raced));
-    a.branch(Test::Eq, R::R0, R::R1, retry);
-    a.mov(R::R1, R::R0);
-    a.alu(AluOp::Rsh, R::R1, 32);
-    a.branch(Test::Ne, R::R1, 0, leave);
-    a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R0);
-    a.call("child");
-    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_SEQUENCE);
-    a.branch(Test::Eq, R::R1, R::R8, leave);
-    a.bind(retry);
-    a.alu(AluOp::Sub, R::R9, 1);
-    a.branch(Test::SGt, R::R9, 0, again);
-    doubt(a, Doubt::Raced);
-    a.bind(leave);
-    a.exit();
-    a.note("a root, but not that of its mount");
-    a.bind(nowhere);
-    doubt(a, Doubt::Nowhere);
-}
-
-/// `dir(dentry, place) -> found`: of a directory. Registers: r6 dentry, r7 place, r8 the generation and what moves, r9
-/// the mark of a state that is kept.
-fn dir(a: &mut Assembler) {
-    const STATE: i16 = -8;
-    const CLIMB: i16 = -16;
-    const ROUNDS: i16 = -24;
-    a.static_function("dir");
-    let (other, climb, room, leave) = (a.label(), a.label(), a.label(), a.label());
-    a.note("the root of its mount");
-    a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R2);
-    a.load(Size::B8, R::R1, R::R7, place::ROOT as i16);
-    a.branch(Test::Ne, R::R6, R::R1, other);
-    a.load(Size::B4, R::R0, R::R7, place::STATE as i16);
-    a.exit();
-
-    a.note("kept in its inode, of this generation and this mount, and nothing moves");
-    a.bind(other);
+    a.note("climb(scratch)");
+    a.bind(below);
     a.place(R::R1, Place::Data(Data::Live));
     a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
-    mark(a);
-    unless_kept(a, climb);
-    a.place(R::R1, Place::Map(Map::Dirs));
-    a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_INODE);
-    a.mov(R::R3, 0);
-    a.mov(R::R4, 0);
-    a.helper(Helper::InodeStorageGet);
-    a.branch(Test::Eq, R::R0, 0, climb);
-    a.load(Size::B8, R::R0, R::R0, 0);
-    a.mov(R::R1, R::R0);
-    a.alu(AluOp::Rsh, R::R1, dir_bits::STATE as i32);
-    a.branch(Test::Ne, R::R1, R::R9, climb);
-    a.alu(AluOp::And, R::R0, (1 << dir_bits::STATE) - 1);
-    a.exit();
-
-    a.note("climb(scratch)");
-    a.bind(climb);
+    a.mov(R::R1, TRIES);
+    a.store(Size::B8, R::R10, LEFT, R::R1);
+    a.bind(again);
     ready(a, R::R6, (R::R7, 0), place::STATE, room);
-    climb_here(a, CLIMB, ROUNDS);
-    a.store(Size::B8, R::R10, STATE, R::R0);
-    a.mov(R::R1, R::R0);
-    a.alu(AluOp::Rsh, R::R1, 32);
-    a.branch(Test::Ne, R::R1, 0, leave);
-    a.note("keep it, unless something has moved meanwhile");
+    a.store(Size::B8, R::R10, SCRATCH, R::R1);
+    a.call("climb");
+    a.store(Size::B8, R::R10, FOUND, R::R0);
+    a.wide(R::R1, found(Doubt::Raced));
+    a.branch(Test::Ne, R::R0, R::R1, once);
+    a.load(Size::B8, R::R1, R::R10, LEFT);
+    a.alu(AluOp::Sub, R::R1, 1);
+    a.store(Size::B8, R::R10, LEFT, R::R1);
+    a.branch(Test::SGt, R::R1, 0, again);
+    a.jump(leave);
+    a.bind(once);
+    a.alu(AluOp::Rsh, R::R0, 32);
+    a.branch(Test::Ne, R::R0, 0, leave);
+    a.note("keep the parent's, unless something has moved meanwhile");
     unless_kept(a, leave);
     a.place(R::R1, Place::Data(Data::Live));
     a.load(Size::B8, R::R1, R::R1, live::MOVING as i16);
     a.branch(Test::Ne, R::R1, R::R8, leave);
+    a.load(Size::B8, R::R1, R::R10, SCRATCH);
+    a.load(Size::B8, R::R1, R::R1, (scratch::CHAIN + 8) as i16);
+    a.branch(Test::Ne, R::R1, R::R9, leave);
     a.place(R::R1, Place::Map(Map::Dirs));
-    a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_INODE);
+    a.load_field(Size::B8, R::R2, R::R9, Field::DENTRY_INODE);
     a.mov(R::R3, 0);
     a.mov(R::R4, F_CREATE);
     a.helper(Helper::InodeStorageGet);
     a.branch(Test::Eq, R::R0, 0, leave);
-    a.alu(AluOp::Lsh, R::R9, dir_bits::STATE as i32);
-    a.load(Size::B8, R::R1, R::R10, STATE);
-    a.alu(AluOp::Or, R::R1, R::R9);
-    a.store(Size::B8, R::R0, 0, R::R1);
+    a.load(Size::B4, R::R2, R::R7, place::NUMBER as i16);
+    a.alu(AluOp::Lsh, R::R2, dir_bits::STATE as i32);
+    a.alu(AluOp::Rsh, R::R8, 32);
+    a.alu(AluOp::Lsh, R::R8, (dir_bits::STATE + dir_bits::PLACE) as i32);
+    a.alu(AluOp::Or, R::R8, R::R2);
+    a.load(Size::B8, R::R1, R::R10, SCRATCH);
+    a.load(Size::B4, R::R1, R::R1, scratch::ABOVE as i16);
+    a.alu(AluOp::Or, R::R8, R::R1);
+    a.store(Size::B8, R::R0, 0, R::R8);
     a.bind(leave);
-    a.load(Size::B8, R::R0, R::R10, STATE);
+    a.load(Size::B8, R::R0, R::R10, FOUND);
     a.exit();
     a.bind(room);
     doubt(a, Doubt::Room);
-}
-
-/// r9 = generation and number of the place, as kept states are marked. Changes r1.
-fn mark(a: &mut Assembler) {
-    a.mov(R::R9, R::R8);
-    a.alu(AluOp::Rsh, R::R9, 32);
-    a.alu(AluOp::Lsh, R::R9, dir_bits::PLACE as i32);
-    a.load(Size::B4, R::R1, R::R7, place::NUMBER as i16);
-    a.alu(AluOp::Or, R::R9, R::R1);
 }
 
 /// Goes to `target` where states are not kept: something moves, generations have come to their end, or this mount's are not to be.
@@ -360,53 +444,6 @@ fn unless_kept(a: &mut Assembler, target: Label) {
     a.branch(Test::Ge, R::R1, dir_bits::GENERATIONS as i32, target);
     a.load(Size::B4, R::R1, R::R7, place::KEPT as i16);
     a.branch(Test::Eq, R::R1, 0, target);
-}
-
-/// `child(dentry, state) -> found`: one step down by the dentry's name. Registers: r6 dentry, r7 state, r8 length.
-fn child(a: &mut Assembler, facts: Facts<'_>) {
-    const NAME: i16 = -(NAME_BYTES as i16);
-    a.static_function("child");
-    let (name, bad, inexact) = (a.label(), a.label(), a.label());
-    a.note("below a leaf: the name need not be looked at");
-    a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R2);
-    a.mov(R::R1, R::R7);
-    state_entry(a, facts);
-    a.load(Size::B4, R::R2, R::R1, 12);
-    a.branch(Test::Ne, R::R2, 0, name);
-    a.load(Size::B4, R::R0, R::R1, 8);
-    a.exit();
-    a.note("the name is one of several for it");
-    a.bind(name);
-    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_FLAGS);
-    a.alu(AluOp::And, R::R1, NAMES_OF_ITS_OWN);
-    a.branch(Test::Ne, R::R1, 0, inexact);
-    a.note("step(state, name, length)");
-    a.mov(R::R1, 0);
-    for word in 0..NAME_BYTES as i16 / 8 {
-        a.store(Size::B8, R::R10, NAME + 8 * word, R::R1);
-    }
-    a.load_field(Size::B4, R::R8, R::R6, Field::DENTRY_NAME_LENGTH);
-    a.branch(Test::Lt, R::R8, 1, bad);
-    a.branch(Test::Gt, R::R8, NAME_MAX as i32, bad);
-    a.load_field(Size::B8, R::R3, R::R6, Field::DENTRY_NAME);
-    a.mov(R::R1, R::R10);
-    a.alu(AluOp::Add, R::R1, i32::from(NAME));
-    a.mov(R::R2, R::R8);
-    a.helper(Helper::ProbeReadKernel);
-    a.branch(Test::Ne, R::R0, 0, bad);
-    a.mov(R::R1, R::R7);
-    a.mov(R::R2, R::R10);
-    a.alu(AluOp::Add, R::R2, i32::from(NAME));
-    a.mov(R::R3, R::R8);
-    a.call("step");
-    a.mov32(R::R0, R::R0);
-    a.exit();
-    a.note("renamed just now");
-    a.bind(bad);
-    doubt(a, Doubt::Raced);
-    a.bind(inexact);
-    doubt(a, Doubt::Inexact);
 }
 
 /// `r0 = map[*(r10 + key)]`

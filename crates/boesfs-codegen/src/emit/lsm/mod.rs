@@ -161,7 +161,7 @@ pub(super) fn entries(a: &mut Assembler, facts: Facts<'_>) {
 pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
     scope::subject_now(a);
     find::all(a, facts);
-    access::functions(a, facts);
+    access::named(a);
     climb::all(a, facts);
     moves::judge_function(a, facts);
     answer::answer(a);

@@ -9,7 +9,7 @@ use crate::emit::Facts;
 
 use super::answer::EXDEV;
 use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
-use super::scope::{asker, begin, class, forget, peek_inode};
+use super::scope::{asker, begin, class, forget, parent, peek_inode};
 
 use Reg as R;
 
@@ -205,7 +205,7 @@ pub(super) fn judge_function(a: &mut Assembler, facts: Facts<'_>) {
     const { assert!(Op::Create as u32 + 3 == Op::Symlink as u32) };
     a.branch(Test::Lt, R::R8, Op::Create as i32, object);
     a.branch(Test::Gt, R::R8, Op::Symlink as i32, object);
-    a.load_field(Size::B8, R::R3, R::R3, Field::DENTRY_PARENT);
+    parent(a, at(Arg::Owner));
     a.mov(R::R2, 0);
     a.store(Size::B8, R::R10, at(Arg::Flags), R::R2);
     a.jump(owned);

@@ -178,10 +178,16 @@ pub(super) fn peek_inode(a: &mut Assembler, to: i16, bytes: i32, field: Field) {
     peek(a, to, bytes);
 }
 
+/// r3 = the parent of the dentry in r3, by way of eight bytes at `word` of the stack.
+pub(super) fn parent(a: &mut Assembler, word: i16) {
+    a.add_field(R::R3, Field::DENTRY_PARENT);
+    peek(a, word, 8);
+    a.load(Size::B8, R::R3, R::R10, word);
+}
+
 /// Reads up to eight bytes at the address in r3 to the stack at `to`, which is zero where there is nothing.
 pub(super) fn peek(a: &mut Assembler, to: i16, bytes: i32) {
-    a.mov(R::R1, 0);
-    a.store(Size::B8, R::R10, to, R::R1);
+    a.store(Size::B8, R::R10, to, 0);
     a.mov(R::R1, R::R10);
     a.alu(AluOp::Add, R::R1, i32::from(to));
     a.mov(R::R2, bytes);
@@ -190,11 +196,15 @@ pub(super) fn peek(a: &mut Assembler, to: i16, bytes: i32) {
 
 /// Fills in who asks, among the arguments at `args` of the stack.
 pub(super) fn asker(a: &mut Assembler, args: i16) {
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.load_field(Size::B8, R::R0, R::R0, Field::TASK_CRED);
-    for (arg, field) in [(Arg::Uid, Field::CRED_USER), (Arg::Gid, Field::CRED_GROUP)] {
-        a.load_field(Size::B4, R::R1, R::R0, field);
-        a.store(Size::B8, R::R10, args + 8 * arg as i16, R::R1);
+    let (user, group) = (args + 8 * Arg::Uid as i16, args + 8 * Arg::Gid as i16);
+    a.helper(Helper::GetCurrentTask);
+    a.mov(R::R3, R::R0);
+    a.add_field(R::R3, Field::TASK_CRED);
+    peek(a, group, 8);
+    for (to, field) in [(user, Field::CRED_USER), (group, Field::CRED_GROUP)] {
+        a.load(Size::B8, R::R3, R::R10, group);
+        a.add_field(R::R3, field);
+        peek(a, to, 4);
     }
 }
 
@@ -209,7 +219,7 @@ pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source
     asker(a, ARGS);
     a.mov(R::R3, R::R7);
     if matches!(owner, Owner::Directory) {
-        a.load_field(Size::B8, R::R3, R::R3, Field::DENTRY_PARENT);
+        parent(a, at(Arg::Owner));
     }
     peek_inode(a, at(Arg::Owner), 4, Field::INODE_OWNER);
     for (arg, source) in sources {
