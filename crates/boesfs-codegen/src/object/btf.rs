@@ -219,6 +219,7 @@ impl Btf {
             ("any_allows", signature(u32, &[("decision", u32)])),
             ("alike", signature(u32, &[("a", u32), ("b", u32)])),
             ("find_path", signature(u64, &[("path", path)])),
+            ("find_path_slow", signature(u64, &[("path", path)])),
             ("climb", signature(u64, &[("scratch", room)])),
             ("climb_root", signature(u64, &[("scratch", room)])),
             ("climb_same", signature(u64, &[("scratch", room)])),
@@ -316,6 +317,8 @@ impl Btf {
                         ("setattr_mapped", u32, session::SETATTR_MAPPED),
                         ("alias", u32, session::ALIAS),
                         ("level", u32, session::LEVEL),
+                        ("unset", u32, session::UNSET),
+                        ("short", u32, session::SHORT),
                     ];
                     let of = w.structure("boesfs_session", session::BYTES, &members);
                     w.constant(of)
@@ -353,7 +356,7 @@ impl Btf {
             None => &self.cond,
         };
         let id = self.writer.function(&function.name, function.linkage, signature);
-        if function.name == "find_path" {
+        if matches!(function.name.as_str(), "find_path" | "find_path_slow") {
             // The verifier takes its argument for a kernel object, which a caller must have.
             self.writer.add("arg:trusted", DECL_TAG, 0, id.0, &[0]);
         }

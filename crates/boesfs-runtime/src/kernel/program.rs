@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use boesfs_codegen::bpf::Place;
-use boesfs_codegen::emit::layout::{Data, Map, Table};
+use boesfs_codegen::emit::layout::{Data, Map, Table, session};
 use boesfs_codegen::object::PolicyObject;
 
 use super::sys::{self, ArrayKind, Kind};
@@ -20,12 +20,14 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Makes them. `types` are the kernel's, `session` is the content of [`Data::Session`].
+    /// Makes them. `types` are the kernel's, `session` is the content of [`Data::Session`], but for what is found out here.
     ///
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn new(object: &PolicyObject, types: KernelTypes, session: &[u8]) -> Result<Loaded, KernelError> {
         let btf = sys::load_btf(&object.kernel.btf)?;
+        let mut session = session.to_vec();
+        session[session::UNSET..][..4].copy_from_slice(&u32::from(sys::takes_unset_stack(&btf)).to_le_bytes());
         let tables = Table::ALL.into_iter().map(|table| table_map(object, table)).collect::<Result<_, _>>()?;
         let maps = Map::ALL.into_iter().map(|map| sys::create_map(map, &btf)).collect::<Result<_, _>>()?;
         let mut data = Vec::new();
@@ -33,7 +35,7 @@ impl Loaded {
             let kind = if section.is_writable() { ArrayKind::Writable } else { ArrayKind::ReadOnly };
             let map = sys::create_array(&section.section()[1..], section.bytes(), kind)?;
             if section == Data::Session {
-                sys::update(&map, session)?;
+                sys::update(&map, &session)?;
                 sys::freeze(&map)?;
             }
             data.push(map);

@@ -350,6 +350,14 @@ pub(crate) fn load_program(load: &Load<'_>) -> Result<OwnedFd, KernelError> {
     }
 }
 
+/// Whether the verifier takes memory on the stack that was not set: from Linux 6.3 on, and where that was brought to older ones.
+pub(crate) fn takes_unset_stack(btf: &OwnedFd) -> bool {
+    // r0 = *(u64 *)(r10 - 8), exit
+    let code = [[0x79, 0xa0, 0xf8, 0xff, 0, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+    let load = Load { name: "boesfs_unset", code: &code, btf, func_info: &[], line_info: &[], kind: Kind::Syscall };
+    try_load(&load, &mut []).is_ok()
+}
+
 fn try_load(load: &Load<'_>, log: &mut [u8]) -> Result<OwnedFd, KernelError> {
     let [prog_type, prog_flags, expected_attach_type, attach_btf_id] = load.kind.numbers();
     let mut attr = ProgLoad {

@@ -180,6 +180,9 @@ impl Guard {
         let alias = types.at("dentry", &["d_u", "d_alias"]).or_else(|| types.at("dentry", &["d_alias"]));
         let alias = alias.ok_or(KernelError::Types(Some("dentry.d_alias".to_owned()))).map_err(kernel("maps"))?;
         content[session::ALIAS..][..4].copy_from_slice(&alias.to_le_bytes());
+        // It has another name from Linux 6.14 on; where it has a third, names are read as long ones are.
+        let short = types.at("dentry", &["d_shortname"]).or_else(|| types.at("dentry", &["d_iname"])).unwrap_or(0);
+        content[session::SHORT..][..4].copy_from_slice(&short.to_le_bytes());
         let loaded = Loaded::new(object, types, &content).map_err(kernel("maps"))?;
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;

@@ -104,8 +104,7 @@ pub(super) fn tell(
         insert(Map::Supers, super_block, &value)?;
     }
     let places: Vec<u8> = told.places.iter().flat_map(|mount| mount.to_le_bytes()).collect();
-    sys::update(loaded.data(Data::Places), &places)
-        .map_err(|source| LsmError::Kernel { program: "mounts", source })?;
+    sys::update(loaded.data(Data::Places), &places).map_err(|source| LsmError::Kernel { program: "mounts", source })?;
     let handed = match tree {
         Tree::Sandbox(_) => vec![rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
         // These were opened by others, for others.

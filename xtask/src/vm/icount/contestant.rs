@@ -54,9 +54,13 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     hook("fuse", "fuse-10", "sandbox fuse 10", Jobs::Done),
     hook("fuse", "fuse-1000", "sandbox fuse 1000", Jobs::Left),
     hook("fuse", "fuse-100000", "sandbox fuse 100000", Jobs::Left),
+    // The least that a program on the hooks of opening and stat can cost, on this kernel.
+    peer("lsm-empty", "empty file_open inode_getattr --", "permissions", Jobs::Left),
     hook("lsm", "lsm-10", "sandbox lsm 10", Jobs::Done),
     hook("lsm", "lsm-1000", "sandbox lsm 1000", Jobs::Left),
     hook("lsm", "lsm-100000", "sandbox lsm 100000", Jobs::Left),
+    // Without a sandbox's filter of system calls.
+    hook("lsm", "lsm-cgroup", "cgroup lsm 10", Jobs::Left),
     outside("lsm-outside-1", "outside lsm 1"),
     outside("lsm-outside-30", "outside lsm 30"),
     Contestant { place: "/k", refused_by: "permissions", ..hook("kmod", "kmod-mount", "mounted all", Jobs::Done) },

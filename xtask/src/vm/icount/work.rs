@@ -31,15 +31,17 @@ pub(crate) fn archive() -> Result<Vec<u8>> {
     shell::run(&mut command(&cargo(), &["build", "--release", "--locked", "--package", "xtask", "--bins"]))?;
     let scratch = shell::target().join("vm/icount");
     fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
-    let bench = scratch.join("bench");
     let flags = ["-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-static", "-o"];
-    shell::run(command("gcc", &flags).arg(&bench).arg(here("bench.c")))?;
 
     let mut archive = Archive::with_merged_directories()?;
     suite::system(&mut archive)?;
     archive.program("usr/bin/boesfs", &release::binary("boesfs"))?;
     archive.program("lab/bin/landlock-run", &release::binary("landlock-run"))?;
-    archive.program("lab/bin/bench", &bench)?;
+    for name in ["bench", "empty"] {
+        let built = scratch.join(name);
+        shell::run(command("gcc", &flags).arg(&built).arg(here(&format!("{name}.c"))))?;
+        archive.program(&format!("lab/bin/{name}"), &built)?;
+    }
     for program in ["apparmor_parser", "make", "tcc", "git"] {
         let path = shell::which(program)?;
         archive.program(&format!("usr/bin/{program}"), &path)?;

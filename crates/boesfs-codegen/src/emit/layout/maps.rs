@@ -197,6 +197,10 @@ pub mod session {
     pub const ALIAS: usize = 16;
     /// `u32`: how many cgroups are above that one, where the tasks of cgroups below it are judged too. 0: they are not.
     pub const LEVEL: usize = 20;
+    /// `u32`: not 0 where the verifier takes memory on the stack that was not set.
+    pub const UNSET: usize = 24;
+    /// `u32`: where a dentry has a short name in itself, which kernels declare in different ways. 0: not known.
+    pub const SHORT: usize = 28;
     /// Bytes of it.
     pub const BYTES: usize = 64;
 }

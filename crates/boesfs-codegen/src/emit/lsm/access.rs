@@ -13,7 +13,7 @@ use crate::emit::layout::{Data, Doubt, Map, session};
 
 use super::entries::{Asked, ECHILD, ask_found, plain};
 use super::find::{doubt, found, lookup, unless_for_itself};
-use super::scope::{ARGS, entry, forget, in_scope, peek};
+use super::scope::{ARGS, entry, in_scope, peek};
 
 use Reg as R;
 
@@ -54,8 +54,9 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     a.note("the first name");
     a.bind(own);
     a.load(Size::B8, R::R6, R::R6, 0);
-    a.store(Size::B8, R::R10, NAME + name::DENTRY, 0);
-    a.store(Size::B8, R::R10, NAME + name::NEXT, 0);
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R10, NAME + name::DENTRY, R::R1);
+    a.store(Size::B8, R::R10, NAME + name::NEXT, R::R1);
     a.mov(R::R3, R::R6);
     a.add_field(R::R3, Field::INODE_DENTRIES);
     peek(a, ARGS, 8);
@@ -103,7 +104,6 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     a.call("outside");
     a.mov(R::R9, R::R0);
     a.bind(told);
-    forget(a, R::R9, R::R1);
     a.load(Size::B8, R::R7, R::R10, NAME + name::DENTRY);
     a.mov(R::R8, 0);
     ask_found(a, facts, Op::Stat, &[], pass);

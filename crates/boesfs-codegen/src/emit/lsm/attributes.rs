@@ -11,7 +11,7 @@ use crate::emit::Facts;
 use crate::emit::layout::{Data, session};
 
 use super::entries::{Asked, Object, answer, ask, found, object, plain};
-use super::scope::{ARGS, Owner, Source, arguments, begin, peek};
+use super::scope::{ARGS, Owner, Source, arguments, begin, forget, peek};
 
 use Reg as R;
 
@@ -95,6 +95,7 @@ fn permissions(a: &mut Assembler, facts: Facts<'_>, sources: &[(Arg, Source)], p
     found(a, Object::Dentry(1), ops);
     a.note("both plainly allowed");
     plain(a, facts, Asked::These(ops), pass);
+    forget(a, R::R9, R::R1);
     arguments(a, Owner::Object, &[(Arg::Mode, Source::Permissions)]);
     answer(a, Op::Chmod);
     a.branch(Test::Ne, R::R0, 0, leave);

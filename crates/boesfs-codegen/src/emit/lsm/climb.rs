@@ -225,7 +225,8 @@ fn climb_down(a: &mut Assembler, facts: Facts<'_>) {
     a.load(Size::B8, R::R1, R::R10, LENGTH);
     a.alu(AluOp::And, R::R1, NAME_BYTES as i32 - 8);
     a.alu(AluOp::Add, R::R1, R::R6);
-    a.store(Size::B8, R::R1, scratch::NAME as i16, 0);
+    a.mov(R::R2, 0);
+    a.store(Size::B8, R::R1, scratch::NAME as i16, R::R2);
     a.mov(R::R1, R::R6);
     a.alu(AluOp::Add, R::R1, scratch::NAME as i32);
     a.load(Size::B8, R::R2, R::R10, LENGTH);

@@ -10,15 +10,16 @@ use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
 use crate::emit::layout::Table;
 use crate::emit::{Facts, add_table};
 
-use super::find::{DOUBT, PASS, PASSED, state_entry, unless_for_itself};
+use super::find::{DOUBT, PASS, PASSED, Sought, Where, find, state_entry, unless_for_itself};
 use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget};
 
 use Reg as R;
 
 /// Where an entry program keeps the file that it is about.
 const FILE: i16 = ARGS - 8;
-/// Where it keeps the operations that it asks for, as bits.
-const WANTED: i16 = ARGS - 16;
+/// Where it keeps the operations that it asks for, as 32 bits. In the upper half of a word: what stands there the verifier does not follow, and so
+/// goes once through what comes next, not once for each way that led here.
+const WANTED: i16 = ARGS - 16 + 4;
 /// A word for helpers to write.
 const WORD: i16 = ARGS - 24;
 
@@ -151,6 +152,7 @@ pub(super) fn ask(a: &mut Assembler, facts: Facts<'_>, what: Object, op: Op, sou
 pub(super) fn ask_found(a: &mut Assembler, facts: Facts<'_>, op: Op, sources: &[(Arg, Source)], pass: Label) {
     a.note("plainly allowed");
     plain(a, facts, Asked::These(op.into()), pass);
+    forget(a, R::R9, R::R1);
     arguments(a, owner(op), sources);
     answer(a, op);
     a.exit();
@@ -179,24 +181,18 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
             a.bind(own);
             shown(a, ops);
             a.bind(done);
-            forget(a, R::R9, R::R1);
             return;
         }
         Object::FilePath => {
             a.note("its state");
-            a.load(Size::B8, R::R1, R::R10, FILE);
-            a.add_field(R::R1, Field::FILE_PATH);
-            a.call("find_path");
+            find(a, Sought::File(FILE));
         }
         _ => {
             a.note("its state");
-            a.mov(R::R1, R::R7);
-            a.mov(R::R2, R::R8);
-            a.call("find");
+            find(a, Sought::Dentry(Where::In(R::R7), Where::In(R::R8)));
         }
     }
     a.mov(R::R9, R::R0);
-    forget(a, R::R9, R::R1);
 }
 
 /// The same, of a dentry, whoever asks.
@@ -239,7 +235,7 @@ pub(super) fn plain(a: &mut Assembler, facts: Facts<'_>, asked: Asked, allowed: 
         Asked::These(ops) => Operand::Imm(ops.0 as i32),
         Asked::Bits(bits) => Operand::Reg(bits),
         Asked::Stored(at) => {
-            a.load(Size::B8, R::R3, R::R10, at);
+            a.load(Size::B4, R::R3, R::R10, at);
             Operand::Reg(R::R3)
         }
         Asked::Number(number) => {
@@ -285,6 +281,7 @@ pub(super) fn answer(a: &mut Assembler, op: Op) {
 fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, ops: &[Op], sources: &[(Arg, Source)], pass: Label) {
     a.note("all of them plainly allowed");
     plain(a, facts, Asked::Stored(WANTED), pass);
+    forget(a, R::R9, R::R1);
     let leave = a.label();
     let mut filled = None;
     for op in ops {
@@ -293,7 +290,7 @@ fn ask_wanted(a: &mut Assembler, facts: Facts<'_>, ops: &[Op], sources: &[(Arg, 
             filled = Some(owner(*op));
         }
         let next = a.label();
-        a.load(Size::B8, R::R1, R::R10, WANTED);
+        a.load(Size::B4, R::R1, R::R10, WANTED);
         a.alu(AluOp::And, R::R1, 1 << op.number());
         a.branch(Test::Eq, R::R1, 0, next);
         answer(a, *op);
@@ -314,8 +311,20 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     let pass = begin(a, name);
     a.note("the object");
     object(a, form);
-    let (decided, named) = (a.label(), a.label());
+    let (decided, named, reads) = (a.label(), a.label(), a.label());
+    let ops = [Op::Create, Op::Exec, Op::List, Op::Read, Op::Write, Op::Append];
+    found(a, form, Ops::of(&ops));
+    a.note("most are plainly allowed whatever exactly they are for");
+    a.load(Size::B8, R::R1, R::R10, FILE);
+    a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
+    a.mov(R::R6, bit(Op::Read) | bit(Op::List));
+    a.alu(AluOp::And, R::R2, OPENED_TO_EXECUTE | O_TMPFILE | O_ACCMODE);
+    a.branch(Test::Eq, R::R2, 0, reads);
+    a.mov(R::R6, Ops::of(&ops).0 as i32);
+    a.bind(reads);
+    plain(a, facts, Asked::Bits(R::R6), pass);
     a.note("what its flags ask for");
+    a.load(Size::B8, R::R1, R::R10, FILE);
     a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
     a.mov(R::R3, bit(Op::Exec));
     a.mov(R::R4, R::R2);
@@ -329,10 +338,7 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.bind(named);
     by_flags(a);
     a.bind(decided);
-    forget(a, R::R3, R::R4);
-    a.store(Size::B8, R::R10, WANTED, R::R3);
-    let ops = [Op::Create, Op::Exec, Op::List, Op::Read, Op::Write, Op::Append];
-    found(a, form, Ops::of(&ops));
+    a.store(Size::B4, R::R10, WANTED, R::R3);
     ask_wanted(a, facts, &ops, &opened(), pass);
 }
 
@@ -385,14 +391,14 @@ fn file_receive(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.branch(Test::Ne, R::R4, 0, decided);
     by_flags(a);
     a.bind(decided);
-    forget(a, R::R3, R::R4);
-    a.store(Size::B8, R::R10, WANTED, R::R3);
+    a.store(Size::B4, R::R10, WANTED, R::R3);
     let ops = [Op::List, Op::Read, Op::Write, Op::Append];
     found(a, form, Ops::of(&ops));
     a.note("in doubt: refused");
     a.mov(R::R1, R::R9);
     a.alu(AluOp::Rsh, R::R1, 32);
     a.branch(Test::Ne, R::R1, DOUBT, known);
+    forget(a, R::R9, R::R1);
     arguments(a, Owner::Object, &opened());
     answer(a, Op::Read);
     a.exit();
@@ -444,6 +450,7 @@ fn mmap_file(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     found(a, form, Ops::of(&[Op::Write]));
     a.note("plainly allowed");
     plain(a, facts, Asked::These(Op::Write.into()), map);
+    forget(a, R::R9, R::R1);
     arguments(a, Owner::Object, &[(Arg::Flags, Source::FileFlags(FILE))]);
     answer(a, Op::Write);
     let refused = a.label();
@@ -514,14 +521,14 @@ fn path_mknod(a: &mut Assembler, facts: Facts<'_>) {
     a.bind(regular);
     a.mov(R::R2, bit(Op::Create));
     a.bind(decided);
-    forget(a, R::R2, R::R4);
-    a.store(Size::B8, R::R10, WANTED, R::R2);
+    a.store(Size::B4, R::R10, WANTED, R::R2);
     found(a, Object::Entry, Ops::of(&[Op::Create, Op::Mknod]));
     a.note("plainly allowed");
     plain(a, facts, Asked::Stored(WANTED), pass);
+    forget(a, R::R9, R::R1);
     arguments(a, Owner::Directory, &[(Arg::Mode, Source::Hook(2))]);
     let create = a.label();
-    a.load(Size::B8, R::R1, R::R10, WANTED);
+    a.load(Size::B4, R::R1, R::R10, WANTED);
     a.branch(Test::Eq, R::R1, bit(Op::Create), create);
     answer(a, Op::Mknod);
     a.exit();

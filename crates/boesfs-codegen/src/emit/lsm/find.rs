@@ -4,7 +4,7 @@ use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, supers};
+use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, session, supers};
 use crate::emit::{Facts, add_table};
 
 use super::entries::{Asked, plain};
@@ -26,8 +26,7 @@ pub(super) const NAMES_OF_ITS_OWN: i32 = 1 | 2;
 const TRIES: i32 = 4;
 
 pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
-    find_path(a);
-    find(a);
+    finding(a, facts);
     shown(a);
     by_places(a, facts);
     outside(a);
@@ -55,67 +54,113 @@ pub(super) fn pass(a: &mut Assembler) {
     a.exit();
 }
 
-/// `find_path(path) -> found`: for files of kernels where the verifier takes no pointer out of `file.f_path`, which is in a
-/// union there. Its argument is declared to be a kernel object, so it can be a part of the file.
-fn find_path(a: &mut Assembler) {
-    a.function("find_path");
-    a.note("the object");
-    a.load_field(Size::B8, R::R7, R::R1, Field::PATH_MNT);
-    a.load_field(Size::B8, R::R6, R::R1, Field::PATH_DENTRY);
-    find_of(a);
+/// Finds the dentry in r7 at the mount in r8, or the file whose address is at an offset of the stack; r0 is what is found.
+pub(super) fn find(a: &mut Assembler, what: Sought) {
+    let known = a.label();
+    let (fast, slow) = match what {
+        Sought::File(_) => ("find_path", "find_path_slow"),
+        Sought::Dentry(..) => ("find", "find_slow"),
+    };
+    for name in [fast, slow] {
+        match what {
+            Sought::File(at) => {
+                a.load(Size::B8, R::R1, R::R10, at);
+                a.add_field(R::R1, Field::FILE_PATH);
+            }
+            Sought::Dentry(dentry, mount) => {
+                dentry.to(a, R::R1);
+                mount.to(a, R::R2);
+            }
+        }
+        a.call(name);
+        if name == fast {
+            a.branch(Test::Ne, R::R0, MISS, known);
+        }
+    }
+    a.bind(known);
 }
 
-/// `find(dentry, mount) -> found`
-fn find(a: &mut Assembler) {
-    a.static_function("find");
-    a.note("the object");
-    a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R2);
-    find_of(a);
+/// What is to be found.
+#[derive(Clone, Copy)]
+pub(super) enum Sought {
+    /// The file whose address is at this offset of the stack: for kernels where the verifier takes no pointer out of `file.f_path`, which is in
+    /// a union there. A part of a file may be an argument that is declared to be a kernel object.
+    File(i16),
+    /// A dentry, and its mount.
+    Dentry(Where, Where),
 }
 
-/// What is found of the dentry in r6 at the mount in r7, as the end of a function. r8 is the dentry's parent.
-fn find_of(a: &mut Assembler) {
-    const KEY: i16 = -8;
-    let (slow, unknown) = (a.label(), a.label());
-    a.note("what its parent keeps, if that is of this mount");
-    parent(a, slow);
-    a.call("kept");
-    a.mov(R::R1, R::R0);
-    a.alu(AluOp::Rsh, R::R1, 32);
-    a.branch(Test::Ge, R::R1, dir_bits::PLACES as i32, slow);
-    a.alu(AluOp::Lsh, R::R1, 3);
-    a.place(R::R2, Place::Data(Data::Places));
-    a.alu(AluOp::Add, R::R2, R::R1);
-    a.load(Size::B8, R::R1, R::R2, 0);
-    a.branch(Test::Ne, R::R1, R::R7, slow);
-    a.mov32(R::R0, R::R0);
-    a.exit();
-    a.note("climbed(dentry, mounts[mount], parent); no such mount -> outside");
-    a.bind(slow);
-    a.store(Size::B8, R::R10, KEY, R::R7);
-    lookup(a, Map::Mounts, KEY);
-    a.branch(Test::Eq, R::R0, 0, unknown);
-    a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R0);
-    a.mov(R::R3, R::R8);
-    a.call("climbed");
-    a.exit();
-    a.bind(unknown);
-    a.mov(R::R1, R::R6);
-    a.call("outside");
-    a.exit();
+/// Where a program keeps something.
+#[derive(Clone, Copy)]
+pub(super) enum Where {
+    /// In this register.
+    In(Reg),
+    /// At this offset of the stack.
+    At(i16),
 }
 
-/// r1 = the dentry in r6, r2 and r8 its parent, r3 its sequence number before that was read. Goes to `moving` if it is being renamed.
-fn parent(a: &mut Assembler, moving: Label) {
-    // Once, for all that follows: where the dentry is an argument of the hook, the verifier looks for a long time whether its parent is to
-    // be trusted, too.
-    a.load_field(Size::B4, R::R3, R::R6, Field::DENTRY_SEQUENCE);
-    a.load_field(Size::B8, R::R8, R::R6, Field::DENTRY_PARENT);
-    a.branch(Test::Set, R::R3, 1, moving);
-    a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R8);
+impl Where {
+    fn to(self, a: &mut Assembler, dst: Reg) {
+        match self {
+            Where::In(reg) => a.mov(dst, reg),
+            Where::At(at) => a.load(Size::B8, dst, R::R10, at),
+        }
+    }
+}
+
+/// What the functions that only look at what is kept give where that says nothing: it must be climbed for.
+const MISS: i32 = -1;
+
+/// `find(dentry, mount)`, `find_path(path)`: the state of an object by what its parent keeps, or [`MISS`]; `find_slow` and `find_path_slow`, with
+/// the same arguments, `-> found` in any case. Two of each: what is on the stack of one need not fit besides what the other one calls.
+fn finding(a: &mut Assembler, facts: Facts<'_>) {
+    const MOUNT: i16 = NAME - 8;
+    let object = |a: &mut Assembler, name: &str, path: bool| {
+        if path {
+            a.function(name);
+            a.note("the object");
+            a.load_field(Size::B8, R::R2, R::R1, Field::PATH_MNT);
+            a.load_field(Size::B8, R::R1, R::R1, Field::PATH_DENTRY);
+        } else {
+            a.static_function(name);
+        }
+    };
+    for (path, name) in [(true, "find_path"), (false, "find")] {
+        let miss = a.label();
+        object(a, name, path);
+        a.note("what its parent keeps");
+        a.store(Size::B8, R::R10, MOUNT, R::R2);
+        kept_here(a, facts, miss);
+        a.note("of this mount");
+        a.alu(AluOp::Lsh, R::R9, 3);
+        a.place(R::R1, Place::Data(Data::Places));
+        a.alu(AluOp::Add, R::R1, R::R9);
+        a.load(Size::B8, R::R1, R::R1, 0);
+        a.load(Size::B8, R::R2, R::R10, MOUNT);
+        a.branch(Test::Ne, R::R1, R::R2, miss);
+        a.exit();
+        a.bind(miss);
+        a.mov(R::R0, MISS);
+        a.exit();
+    }
+    for (path, name) in [(true, "find_path_slow"), (false, "find_slow")] {
+        const KEY: i16 = -8;
+        let unknown = a.label();
+        object(a, name, path);
+        a.note("climbed(dentry, mounts[mount]); no such mount -> outside");
+        a.mov(R::R6, R::R1);
+        a.store(Size::B8, R::R10, KEY, R::R2);
+        lookup(a, Map::Mounts, KEY);
+        a.branch(Test::Eq, R::R0, 0, unknown);
+        a.mov(R::R1, R::R6);
+        a.mov(R::R2, R::R0);
+        a.call("climbed");
+        a.exit();
+        a.bind(unknown);
+        a.mov(R::R1, R::R6);
+        a.call("outside");
+        a.exit();
+    }
 }
 
 /// Goes to `own` unless the kernel acts for itself, as overlayfs does in its layers, whoever asked it to. Changes r0 to r5, and
@@ -144,7 +189,7 @@ pub(super) fn unless_for_itself(a: &mut Assembler, at: i16, own: Label) {
 }
 
 /// `shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked. Registers: r6 the dentry, r7 the super,
-/// r8 the parent, r9 ops.
+/// r9 ops.
 fn shown(a: &mut Assembler) {
     const KEY: i16 = -8;
     a.static_function("shown");
@@ -160,8 +205,8 @@ fn shown(a: &mut Assembler) {
     a.mov(R::R7, R::R0);
     a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
     a.branch(Test::Ne, R::R1, 1, several);
-    a.note("one mount: what its parent keeps, if that is of this one");
-    parent(a, slow);
+    a.note("one mount: what the parent keeps, if that is of this one");
+    a.mov(R::R1, R::R6);
     a.call("kept");
     a.mov(R::R1, R::R0);
     a.alu(AluOp::Rsh, R::R1, 32);
@@ -169,12 +214,11 @@ fn shown(a: &mut Assembler) {
     a.branch(Test::Ne, R::R1, R::R2, slow);
     a.mov32(R::R0, R::R0);
     a.exit();
-    a.note("climbed(dentry, place, parent)");
+    a.note("climbed(dentry, place)");
     a.bind(slow);
     a.mov(R::R1, R::R6);
     a.mov(R::R2, R::R7);
     a.alu(AluOp::Add, R::R2, supers::PLACES as i32);
-    a.mov(R::R3, R::R8);
     a.call("climbed");
     a.exit();
     a.note("several: by_places(dentry, s, ops)");
@@ -284,23 +328,38 @@ fn outside(a: &mut Assembler) {
     doubt(a, Doubt::Foreign);
 }
 
-/// What `kept` gives where nothing is.
-const MISS: i32 = -1;
-
-/// `kept(dentry, parent, sequence) -> number of the place << 32 | state`, by the state that the parent's inode keeps of this generation, while
-/// nothing moves; [`MISS`]: by climbing only. `sequence` is the dentry's, read before its parent: one of a dentry that is the root of its
-/// mount says nothing here, since what is above it is not of that place.
-///
-/// Registers: r6 dentry, r7 sequence, r8 what moves and the generation, then the length, r9 the word.
+/// `kept(dentry) -> number of the place << 32 | state`, or [`MISS`].
 fn kept(a: &mut Assembler, facts: Facts<'_>) {
-    const NAME: i16 = -(NAME_BYTES as i16);
+    let miss = a.label();
     a.static_function("kept");
-    let (miss, name, same) = (a.label(), a.label(), a.label());
-    a.note("the parent's word");
-    // It would be its own: the word is not that of a parent.
-    a.branch(Test::Eq, R::R1, R::R2, miss);
+    a.note("what its parent keeps");
+    kept_here(a, facts, miss);
+    a.alu(AluOp::Lsh, R::R9, 32);
+    a.alu(AluOp::Or, R::R0, R::R9);
+    a.exit();
+    a.bind(miss);
+    a.mov(R::R0, MISS);
+    a.exit();
+}
+
+/// Where the name of an object is put, on the stack.
+const NAME: i16 = -(NAME_BYTES as i16);
+
+/// r0 = the state of the dentry in r1 by what its parent's inode keeps of this generation, while nothing moves; r9 = the number of the place that it is
+/// of. Goes to `miss` where that says nothing. Of a dentry that is the root of a mount it never says anything of that mount's place, which
+/// ends there.
+///
+/// Registers: r6 dentry, r7 its sequence number, r8 what moves and the generation, then the length, r9 the word.
+fn kept_here(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
+    let (name, same) = (a.label(), a.label());
     a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R3);
+    a.load_field(Size::B4, R::R7, R::R6, Field::DENTRY_SEQUENCE);
+    a.mov(R::R1, R::R7);
+    a.alu(AluOp::And, R::R1, 1);
+    a.branch(Test::Ne, R::R1, 0, miss);
+    a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_PARENT);
+    // It would be its own: the word is not that of a parent.
+    a.branch(Test::Eq, R::R2, R::R6, miss);
     a.place(R::R1, Place::Data(Data::Live));
     a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
     a.load_field(Size::B8, R::R2, R::R2, Field::DENTRY_INODE);
@@ -320,34 +379,14 @@ fn kept(a: &mut Assembler, facts: Facts<'_>) {
     state_entry(a, facts);
     a.load(Size::B4, R::R2, R::R1, 12);
     a.load(Size::B4, R::R0, R::R1, 8);
-    a.branch(Test::Ne, R::R2, 0, name);
-    a.note("as it was: of one parent and one name");
-    a.bind(same);
-    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_SEQUENCE);
-    a.branch(Test::Ne, R::R1, R::R7, miss);
-    a.alu(AluOp::Lsh, R::R9, (u64::BITS - dir_bits::STATE - dir_bits::PLACE) as i32);
-    a.alu(AluOp::Rsh, R::R9, (u64::BITS - dir_bits::PLACE) as i32);
-    a.alu(AluOp::Lsh, R::R9, 32);
-    a.alu(AluOp::Or, R::R0, R::R9);
-    a.exit();
+    a.branch(Test::Eq, R::R2, 0, same);
     a.note("step(state, name, length)");
-    a.bind(name);
     // One that is one of several for it says nothing.
     a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_FLAGS);
-    a.branch(Test::Set, R::R1, NAMES_OF_ITS_OWN, miss);
-    a.load_field(Size::B4, R::R8, R::R6, Field::DENTRY_NAME_LENGTH);
-    a.load_field(Size::B8, R::R3, R::R6, Field::DENTRY_NAME);
-    a.branch(Test::Lt, R::R8, 1, miss);
-    a.branch(Test::Gt, R::R8, NAME_MAX as i32, miss);
-    a.mov(R::R1, 0);
-    for word in 0..NAME_BYTES as i16 / 8 {
-        a.store(Size::B8, R::R10, NAME + 8 * word, R::R1);
-    }
-    a.mov(R::R1, R::R10);
-    a.alu(AluOp::Add, R::R1, i32::from(NAME));
-    a.mov(R::R2, R::R8);
-    a.helper(Helper::ProbeReadKernel);
-    a.branch(Test::Ne, R::R0, 0, miss);
+    a.alu(AluOp::And, R::R1, NAMES_OF_ITS_OWN);
+    a.branch(Test::Ne, R::R1, 0, miss);
+    read_name(a, name, miss);
+    a.bind(name);
     a.mov(R::R1, R::R9);
     a.alu(AluOp::And, R::R1, (1 << dir_bits::STATE) - 1);
     a.mov(R::R2, R::R10);
@@ -355,13 +394,83 @@ fn kept(a: &mut Assembler, facts: Facts<'_>) {
     a.mov(R::R3, R::R8);
     a.call("step");
     a.mov32(R::R0, R::R0);
-    a.jump(same);
-    a.bind(miss);
-    a.mov(R::R0, MISS);
-    a.exit();
+    a.note("as it was: of one parent and one name");
+    a.bind(same);
+    a.load_field(Size::B4, R::R1, R::R6, Field::DENTRY_SEQUENCE);
+    a.branch(Test::Ne, R::R1, R::R7, miss);
+    a.alu(AluOp::Lsh, R::R9, (u64::BITS - dir_bits::STATE - dir_bits::PLACE) as i32);
+    a.alu(AluOp::Rsh, R::R9, (u64::BITS - dir_bits::PLACE) as i32);
 }
 
-/// `climbed(dentry, place, parent) -> found`: by all names between it and the root of the place, and keeps what is found of the parent.
+/// Words of a name that a dentry has in itself that are read without a helper.
+const WORDS: i32 = 4;
+
+/// Puts the name of the dentry in r6 to [`NAME`], with zeros to the end of its last word, and goes on or to `done`; r8 is its length.
+fn read_name(a: &mut Assembler, done: Label, miss: Label) {
+    let (set, elsewhere) = (a.label(), a.label());
+    // Where the verifier would not have what is never looked at.
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R1, R::R1, session::UNSET as i16);
+    a.branch(Test::Ne, R::R1, 0, set);
+    for word in 0..NAME_BYTES as i16 / 8 {
+        a.store(Size::B8, R::R10, NAME + 8 * word, R::R1);
+    }
+    a.bind(set);
+    a.load_field(Size::B4, R::R8, R::R6, Field::DENTRY_NAME_LENGTH);
+    a.load_field(Size::B8, R::R3, R::R6, Field::DENTRY_NAME);
+    a.branch(Test::Lt, R::R8, 1, miss);
+    a.note("a short one, in the dentry itself");
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R1, R::R1, session::SHORT as i16);
+    a.branch(Test::Eq, R::R1, 0, elsewhere);
+    a.branch(Test::Gt, R::R8, 8 * WORDS, elsewhere);
+    a.mov(R::R4, R::R6);
+    a.alu(AluOp::Add, R::R4, R::R1);
+    a.branch(Test::Ne, R::R3, R::R4, elsewhere);
+    for word in 0..WORDS {
+        let (last, at) = (a.label(), 8 * word as i16);
+        a.load(Size::B8, R::R1, R::R4, at);
+        a.branch(Test::Le, R::R8, 8 * (word + 1), last);
+        if word + 1 < WORDS {
+            a.store(Size::B8, R::R10, NAME + at, R::R1);
+            let next = a.label();
+            a.jump(next);
+            last_word(a, last, word, done);
+            a.bind(next);
+        } else {
+            last_word(a, last, word, done);
+        }
+    }
+    a.note("by address");
+    a.bind(elsewhere);
+    a.branch(Test::Gt, R::R8, NAME_MAX as i32, miss);
+    a.mov(R::R2, R::R8);
+    a.alu(AluOp::And, R::R2, NAME_BYTES as i32 - 8);
+    // The address first: of a number that an address is added to, the verifier does not know whose stack it is.
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, R::R2);
+    a.mov(R::R2, 0);
+    a.store(Size::B8, R::R1, NAME, R::R2);
+    a.mov(R::R1, R::R10);
+    a.alu(AluOp::Add, R::R1, i32::from(NAME));
+    a.mov(R::R2, R::R8);
+    a.helper(Helper::ProbeReadKernel);
+    a.branch(Test::Ne, R::R0, 0, miss);
+}
+
+/// At `last`: stores r1, the last word of a name, without what stands in it after the name, and goes to `done`.
+fn last_word(a: &mut Assembler, last: Label, word: i32, done: Label) {
+    a.bind(last);
+    a.mov(R::R2, 8 * (word + 1));
+    a.alu(AluOp::Sub, R::R2, R::R8);
+    a.alu(AluOp::Lsh, R::R2, 3);
+    a.alu(AluOp::Lsh, R::R1, R::R2);
+    a.alu(AluOp::Rsh, R::R1, R::R2);
+    a.store(Size::B8, R::R10, NAME + 8 * word as i16, R::R1);
+    a.jump(done);
+}
+
+/// `climbed(dentry, place) -> found`: by all names between it and the root of the place, and keeps what is found of the parent.
 ///
 /// Registers: r6 dentry, r7 place, r8 what moves and the generation, r9 parent.
 fn climbed(a: &mut Assembler) {
@@ -369,12 +478,10 @@ fn climbed(a: &mut Assembler) {
     const LEFT: i16 = -16;
     const SCRATCH: i16 = -24;
     a.static_function("climbed");
-    let (judged, below, again, once, leave, room) =
-        (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
+    let (judged, below, again, once, leave, room) = (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
     a.note("a mount that is not judged");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
-    a.mov(R::R9, R::R3);
     a.load(Size::B4, R::R1, R::R7, place::JUDGED as i16);
     a.branch(Test::Ne, R::R1, 0, judged);
     pass(a);
@@ -386,6 +493,8 @@ fn climbed(a: &mut Assembler) {
     a.exit();
     a.note("climb(scratch)");
     a.bind(below);
+    // Before: what is climbed by says whether it still was the parent.
+    a.load_field(Size::B8, R::R9, R::R6, Field::DENTRY_PARENT);
     a.place(R::R1, Place::Data(Data::Live));
     a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
     a.mov(R::R1, TRIES);

@@ -9,6 +9,7 @@ use crate::emit::Facts;
 
 use super::answer::EXDEV;
 use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
+use super::find::{Sought, Where, find};
 use super::scope::{asker, begin, class, forget, parent, peek_inode};
 
 use Reg as R;
@@ -110,9 +111,7 @@ fn path_rename(a: &mut Assembler) {
 fn find_both(a: &mut Assembler) {
     a.note("the state of either");
     for (dentry, found) in [(OLD, OLD_FOUND), (NEW, NEW_FOUND)] {
-        a.load(Size::B8, R::R1, R::R10, dentry);
-        a.mov(R::R2, R::R8);
-        a.call("find");
+        find(a, Sought::Dentry(Where::At(dentry), Where::In(R::R8)));
         forget(a, R::R0, R::R1);
         a.store(Size::B8, R::R10, found, R::R0);
     }

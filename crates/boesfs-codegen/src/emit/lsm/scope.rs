@@ -187,7 +187,8 @@ pub(super) fn parent(a: &mut Assembler, word: i16) {
 
 /// Reads up to eight bytes at the address in r3 to the stack at `to`, which is zero where there is nothing.
 pub(super) fn peek(a: &mut Assembler, to: i16, bytes: i32) {
-    a.store(Size::B8, R::R10, to, 0);
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R10, to, R::R1);
     a.mov(R::R1, R::R10);
     a.alu(AluOp::Add, R::R1, i32::from(to));
     a.mov(R::R2, bytes);
