@@ -465,8 +465,8 @@ static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct d
 				goto out;
 			at += ALIGN(sizeof(*entry) + entry->len, 8);
 		}
-		if (!err)
-			ctx->pos = lower->f_pos;
+		/* After an error, too: what has been told is not told again. */
+		ctx->pos = lower->f_pos;
 		cond_resched();
 	} while (!err && sieve.used && !fatal_signal_pending(current));
 out:

@@ -23,6 +23,13 @@ void boesfs_file_exit(void)
 
 void boesfs_set_granted(struct boesfs_file *bf, u64 granted)
 {
+	/*
+	 * Generation 0 is that of a mount whose policy is gone. Who saw it go
+	 * and has been answered by its programs yet is granted nothing: that
+	 * would hold for good.
+	 */
+	if (unlikely(!(granted >> 32)))
+		granted = 0;
 	WRITE_ONCE(bf->granted, granted);
 	WRITE_ONCE(bf->read, (granted & BIT(BOESFS_OP_READ)) && bf->lower->f_op->read_iter ?
 			     granted >> 32 : BOESFS_NEVER);
@@ -66,6 +73,9 @@ u32 boesfs_open_ops(const struct file *file)
 		ops |= BIT(BOESFS_OP_READ);
 	if (file->f_mode & FMODE_WRITE)
 		ops |= BIT(boesfs_write_op(file->f_flags & O_APPEND));
+	/* Access mode 3 opens for neither, and takes the right to both. */
+	if (!(file->f_mode & (FMODE_READ | FMODE_WRITE)))
+		ops |= BIT(BOESFS_OP_READ) | BIT(boesfs_write_op(file->f_flags & O_APPEND));
 	/* O_RDONLY | O_TRUNC truncates too. */
 	if (file->f_flags & O_TRUNC)
 		ops |= BIT(BOESFS_OP_TRUNCATE);

@@ -336,8 +336,11 @@ static int boesfs_sync_fs(struct super_block *sb, int wait)
 	struct super_block *below = boesfs_sb(sb)->mnt->mnt_sb;
 	int err;
 
-	/* sync(2) visits the file system below by itself. */
-	if (!wait)
+	/*
+	 * sync(2) visits the file system below by itself; and when this mount
+	 * goes, which has no root any more then, that one stays.
+	 */
+	if (!wait || !sb->s_root)
 		return 0;
 	down_read(&below->s_umount);
 	err = sync_filesystem(below);

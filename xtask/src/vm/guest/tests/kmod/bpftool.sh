@@ -35,6 +35,33 @@ has refusal 'No such file'
 # A policy of that name is there, and no other can have it.
 want 255 bpftool struct_ops register shelf.o >said 2>&1
 
+# Who opens and reads while the policy goes is refused from then on, whatever he has got open.
+cat >open.py <<'P'
+import os, sys, time
+def reads(fd):
+    try:
+        return os.pread(fd, 4, 0)
+    except PermissionError:
+        return None
+held = []
+open("opening", "w")
+while True:
+    try:
+        held.append(os.open("/srv/judged/open", os.O_RDONLY))
+    except PermissionError:
+        break
+    if len(held) > 100:
+        os.close(held.pop(0))
+# Walking ends first; the programs answer until the last moment.
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    read = [fd for fd in held if reads(fd)]
+if read:
+    sys.exit(f"{len(read)} of {len(held)} files are read without a policy")
+P
+python3 open.py &
+opener=$!
+while [ ! -e opening ]; do usleep 10000; done
 rm /srv/links/boesfs_policy
 # Links go when the last grace period has passed.
 for try in $(seq 100); do
@@ -44,6 +71,7 @@ done
 want 1 cat /srv/judged/open 2>refusal
 has refusal 'Permission denied'
 want 1 ls /srv/judged 2>refusal
+want 0 wait "$opener"
 want 0 umount /srv/judged
 umount /srv/links
 for try in $(seq 100); do

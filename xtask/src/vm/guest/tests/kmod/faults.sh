@@ -97,6 +97,67 @@ diff native judged || fail "errors of the device: something is another"
 grep -q 'Input/output' native || fail "there were no errors: $(cat native)"
 echo "lab: faults: a broken device: $(grep -c . native) lines the same, $(grep -c Input/output native) errors"
 
+# A directory with a block that cannot be read: all before it is told, once, and then the error, also where names are left out.
+sed 's/^default.*/default allow; hide stat on "\/mnt\/faults\/many\/none";/' open.bfs >hides.bfs
+cat >many.py <<'P'
+import fcntl, os, struct, sys
+place = sys.argv[1]
+if len(sys.argv) > 2:
+    # Where the eighth block of the directory is on the device.
+    asked = bytearray(struct.pack("=QQLLLL", 0, 1 << 62, 0, 0, 32, 0) + bytes(56 * 32))
+    fcntl.ioctl(os.open(place, os.O_RDONLY), 0xC020660B, asked)
+    for number in range(struct.unpack_from("=L", asked, 20)[0]):
+        logical, physical, length = struct.unpack_from("=QQQ", asked, 32 + 56 * number)
+        if logical <= 8 * 1024 < logical + length:
+            print((physical + 8 * 1024 - logical) // 512)
+    sys.exit()
+told, error = 0, None
+try:
+    for entry in os.scandir(place):
+        told += 1
+        if told > 10000:
+            break
+except OSError as failed:
+    error = failed.errno
+print(told, error)
+P
+mkfs.ext4 -q -F -b 1024 -O ^has_journal,^dir_index "$loop"
+echo "0 $sectors linear $loop 0" | dmsetup create --noudevsync faults
+dmsetup mknodes faults
+mount -t ext4 -o errors=continue /dev/mapper/faults /mnt/faults
+mkdir /mnt/faults/many
+python3 -c 'for i in range(1000): open(f"/mnt/faults/many/{i:060}", "w")'
+sync
+at=$(python3 many.py /mnt/faults/many block)
+[ -n "$at" ] || fail "no block of the directory is known"
+umount /mnt/faults
+dmsetup suspend --noudevsync --nolockfs faults
+printf '0 %s linear %s 0\n%s 2 error\n%s %s linear %s %s\n' "$at" "$loop" "$at" $((at + 2)) $((sectors - at - 2)) "$loop" $((at + 2)) | dmsetup reload faults
+dmsetup resume --noudevsync faults
+for way in native judged; do
+    mount -t ext4 -o errors=continue /dev/mapper/faults /mnt/faults
+    case $way in
+    native) native python3 many.py /mnt/faults/many >native ;;
+    judged) boesfs exec --hook kmod --no-native hides.bfs -- python3 many.py /mnt/faults/many >judged ;;
+    esac || fail "$way: a listing"
+    umount /mnt/faults
+done
+diff native judged || fail "a directory with a broken block: something is another"
+grep -q ' 5$' native || fail "there was no error: $(cat native)"
+echo "lab: faults: a broken directory: $(cat native): names and error the same"
+dmsetup remove --noudevsync faults
+
+# The end of a sandbox does not wait for the disk: what has been written is the file system's below.
+fresh
+echo 0 >/proc/sys/vm/dirty_writeback_centisecs
+sync
+want 0 judged dd if=/dev/zero of=/mnt/faults/dirty bs=1M count=4 2>/dev/null
+dirty=$(sed -n 's/^Dirty: *\([0-9]*\) kB/\1/p' /proc/meminfo)
+[ "$dirty" -ge 3000 ] || fail "the end of a sandbox has written to the disk: $dirty kB are left"
+echo 500 >/proc/sys/vm/dirty_writeback_centisecs
+umount /mnt/faults
+dmsetup remove --noudevsync faults
+
 # Nothing is left, and the module works.
 want 0 judged true
 ! grep -q ' boesfs ' /proc/mounts || fail "a mount is left"

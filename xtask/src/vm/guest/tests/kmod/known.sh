@@ -8,6 +8,7 @@ mkdir -p $dir/list $dir/closed $dir/sign
 for file in a b c; do echo "$file" >$dir/list/$file; done
 echo in >$dir/closed/f
 echo held >$dir/held
+echo dark >$dir/dark
 cat >first.bfs <<'P'
 policy known;
 default deny;
@@ -17,6 +18,7 @@ allow all on "/srv/known/";
 hide stat on "/srv/known/list/**/secret";
 deny read on "/srv/known/**/*.pem";
 deny write on "/srv/known/**/*.ro";
+deny read, write on "/srv/known/dark";
 P
 sed 's|^hide.*|hide stat on "/srv/known/list/b"; deny read, map on "/srv/known/held";|' first.bfs >second.bfs
 cp first.bfs live.bfs
@@ -59,6 +61,9 @@ refused test -e made.ro
 refused sh -c "echo x <>both.pem"
 refused test -e both.pem
 rm new.pem was.pem
+# Opened for neither reading nor writing, a file would still tell its size by lseek(2).
+refused python3 -c "import os; os.lseek(os.open(\"../dark\", 3), 0, 2)"
+allowed python3 -c "import os; os.lseek(os.open(\"../held\", 3), 0, 2)"
 allowed test -e ../closed/f
 tell in1; await out1
 # Renamed below.
