@@ -33,6 +33,8 @@ pub(super) struct Tree {
     root: OwnedFd,
     /// Where the host has special file systems mounted, outer ones first.
     special: Vec<PathBuf>,
+    /// Whether the policy is asked for every look at the root's attributes, whatever of them is wanted.
+    asks: bool,
 }
 
 impl Tree {
@@ -43,7 +45,7 @@ impl Tree {
             Root::Native(access) => {
                 let root = host_tree(Path::new("/"), *access).step("copy the host's tree")?;
                 attach_over_root(&root)?;
-                Tree { root, special }
+                Tree { root, special, asks: false }
             }
             Root::Kmod(judged) => {
                 let Some(first) = judged.mounts.first() else {
@@ -51,7 +53,7 @@ impl Tree {
                 };
                 let root = boesfs(judged, first, 1).step("mount boesfs over /")?;
                 attach_over_root(&root)?;
-                let tree = Tree { root, special };
+                let tree = Tree { root, special, asks: true };
                 tree.add_judged(judged)?;
                 // The agent is to listen from here on; what it gets stands for the tree, and says no more.
                 let token = tree.root.try_clone().step("hand the tree over")?;
@@ -62,7 +64,7 @@ impl Tree {
                 let (root, device) = fuse_root()?;
                 attach_over_root(&root)?;
                 mounted(device).step("hand the FUSE device over")?;
-                Tree { root, special }
+                Tree { root, special, asks: false }
             }
         };
         tree.cover_special_mounts_below(Path::new("/"))?;
@@ -120,10 +122,12 @@ impl Tree {
     /// pivot_root(2) changes the root of the processes that it finds. One that is being forked meanwhile it may miss: that one
     /// would go on in the host's tree.
     pub(super) fn take_as_root(&self) -> Result<(), SetupError> {
-        let is_root = match (mount_of(CWD, "/"), mount_of(&self.root, "")) {
-            (Ok(Some(root)), Ok(Some(own))) => root == own,
-            _ => false,
-        };
+        // Where looking is asked for, it may be refused, and that is on record: not for what the workload has not done.
+        let is_root = !self.asks
+            && match (mount_of(CWD, "/"), mount_of(&self.root, "")) {
+                (Ok(Some(root)), Ok(Some(own))) => root == own,
+                _ => false,
+            };
         if is_root { Ok(()) } else { chroot(".").step("make the new tree the root") }
     }
 
@@ -173,7 +177,7 @@ impl Tree {
     }
 }
 
-/// The number of the mount that `path` is in, where the kernel tells it. Nobody else is asked.
+/// The number of the mount that `path` is in, where the kernel tells it. Of file systems, boesfs.ko alone is asked.
 fn mount_of(dir: impl AsFd, path: &str) -> rustix::io::Result<Option<u64>> {
     /// `STATX_MNT_ID`
     const NUMBER: StatxFlags = StatxFlags::from_bits_retain(0x1000);
