@@ -19,6 +19,7 @@ mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use boesfs_lang::ops::Mediation;
 use boesfs_lang::policy::{Effect, Policy, Record};
@@ -46,12 +47,13 @@ struct Tally {
     refused: Vec<String>,
     wrong: Vec<String>,
     starts: usize,
+    took: BTreeMap<&'static str, Duration>,
 }
 
 /// One case under the hook.
 fn run(hook: Hook, case: &case::Case) -> Tally {
     let mut tally = Tally::default();
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let Some(policy) = refuse::enforceable(hook, case, &mut tally.refused) else { return tally };
     let (attempts, unreal) = plan::plan(case, &policy);
     for plan::Unreal { line, way, why } in unreal {
@@ -72,10 +74,12 @@ fn run(hook: Hook, case: &case::Case) -> Tally {
                 }
             };
             tally.starts += 1;
+            tally.spent(&done.took);
             native.entry(index).or_insert_with(|| done.native.clone());
             tally
                 .wrong
                 .extend(done.strays.iter().map(|stray| format!("{}: a refusal outside the sites: {stray}", case.name)));
+            let judging = Instant::now();
             for (number, attempt) in batch.iter().enumerate() {
                 match judge::judge(hook, case, &done, attempt, number) {
                     Ok(cell) => *tally.cells.entry((attempt.way.name, cell)).or_default() += 1,
@@ -85,6 +89,7 @@ fn run(hook: Hook, case: &case::Case) -> Tally {
                     }
                 }
             }
+            tally.spent(&[("judging", judging.elapsed())]);
         }
     }
     println!("{}: {} attempts, twice, in {:.1}s", case.name, attempts.len(), start.elapsed().as_secs_f64());
@@ -147,6 +152,13 @@ impl Tally {
         self.refused.extend(other.refused);
         self.wrong.extend(other.wrong);
         self.starts += other.starts;
+        self.spent(&other.took.into_iter().collect::<Vec<_>>());
+    }
+
+    fn spent(&mut self, parts: &[(&'static str, Duration)]) {
+        for (part, took) in parts {
+            *self.took.entry(part).or_default() += *took;
+        }
     }
 
     fn show(&self, hook: Hook) {
@@ -162,6 +174,8 @@ impl Tally {
             total(Cell::Shut),
             total(Cell::Native)
         );
+        let parts = self.took.iter().map(|(part, took)| format!("{:.0}s {part}", took.as_secs_f64()));
+        println!("spent, all workers together: {}", parts.collect::<Vec<_>>().join(", "));
         println!("{:28} {:>8} {:>8} {:>6} {:>6} {:>6}", "way", "allowed", "refused", "moved", "shut", "native");
         for way in ways::WAYS {
             let count = |cell| self.cells.get(&(way.name, cell)).copied().unwrap_or(0);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use boesfs_codegen::automaton::Limits;
 use boesfs_codegen::object::build;
@@ -64,6 +65,19 @@ pub(crate) struct Batch {
     pub(crate) audit: Vec<Vec<Line>>,
     /// Refusals of the stream that are of no attempt's making.
     pub(crate) strays: Vec<String>,
+    /// What took how long.
+    pub(crate) took: Vec<(&'static str, Duration)>,
+}
+
+/// Measures one part after the other.
+struct Watch(Instant, Vec<(&'static str, Duration)>);
+
+impl Watch {
+    /// What has been done since the last part.
+    fn part(&mut self, name: &'static str) {
+        self.1.push((name, self.0.elapsed()));
+        self.0 = Instant::now();
+    }
 }
 
 /// What a hook says where it does not start, although nothing of the policy is lost: documented limits.
@@ -82,6 +96,7 @@ pub(crate) fn run(
     attempts: &[Attempt],
     native: Option<&[Outcome]>,
 ) -> Result<Batch, &'static str> {
+    let mut watch = Watch(Instant::now(), Vec::new());
     let ground = Ground::new();
     let program = ground.path().join("actor");
     std::fs::copy(actor::program(), &program).expect("copy the actor");
@@ -106,6 +121,7 @@ pub(crate) fn run(
         };
         make(&site, &wanted);
     }
+    watch.part("trees");
     let policies = guarded_sites.iter().zip(attempts);
     let policies = policies
         .map(|(site, attempt)| at_sites(policy, std::slice::from_ref(site), &program, std::slice::from_ref(attempt)));
@@ -114,6 +130,7 @@ pub(crate) fn run(
     let packed = compile(&policy, &Limits::default()).unwrap_or_else(|big| panic!("{}: {big:?}", case.name));
     let object = ground.path().join("policy.o");
     std::fs::write(&object, build(&policy, &packed).expect("an object")).expect("write the object");
+    watch.part("compiling");
 
     let lines = |sites: &[Vec<Vec<u8>>]| -> String {
         let of = |(i, attempt): (usize, &Attempt)| attempt.line(i, &sites[i], &case.requests[attempt.request].path);
@@ -126,11 +143,13 @@ pub(crate) fn run(
         control.arg("--native").current_dir("/");
         actor::run(control, &lines(&native_sites), attempts.len(), &[])?.0
     };
+    watch.part("natively");
     let mut sandbox = exec(hook, &attempts[0].session);
     // A pipe, since no command may change a file with its own stream, and some of these policies allow everything.
     sandbox.args(["--audit", "/proc/self/fd/2"]).arg(&object).arg("--").arg(&program).current_dir("/");
     let refusals: Vec<&'static str> = REFUSALS.iter().filter(|(of, _)| *of == hook).map(|(_, why)| *why).collect();
     let (guarded, stream) = actor::run(sandbox, &lines(&guarded_sites), attempts.len(), &refusals)?;
+    watch.part("in sandboxes");
     let long: Vec<usize> = (0..attempts.len())
         .filter(|i| {
             let path = guarded_sites[*i].iter().chain(&case.requests[attempts[*i].request].path);
@@ -138,7 +157,8 @@ pub(crate) fn run(
         })
         .collect();
     let (audit, strays) = read(&stream, &ground, attempts.len(), &long);
-    Ok(Batch { policies, packed, sites: guarded_sites, native, guarded, audit, strays })
+    watch.part("reading records");
+    Ok(Batch { policies, packed, sites: guarded_sites, native, guarded, audit, strays, took: watch.1 })
 }
 
 /// `boesfs exec`, up to the policy.

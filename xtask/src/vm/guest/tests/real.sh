@@ -9,5 +9,5 @@ for lower in $LOWERS; do
         grep -A 200 -e ' wrong:' -e panicked said | head -n 60
         fail "on $lower"
     }
-    sed -n "s/^hook /lab: real: on $lower: hook /p" said
+    sed -n "s/^hook /lab: real: on $lower: hook /p; s/^spent/lab: real: on $lower: spent/p" said
 done
