@@ -7,9 +7,6 @@ use super::attack::Outcome::{self, Killed, NeverStarted, Stopped, StoppedBy, Sto
 /// Where listings are not filtered and walking is not asked about, refusals tell what is there.
 const TOLD: Outcome = Through("the hook cannot hide");
 
-/// Roles of executables are refused by a hook that lets another file take the name of one.
-const UNNAMED: Outcome = NeverStarted("the hook does not keep the names of executables");
-
 macro_rules! attacks {
     ($($class:ident ($guard:ident) { $($cell:ident => $outcome:expr $(, $hook:ident $other:expr)*;)* })*) => {
         $(mod $class {
@@ -188,18 +185,18 @@ attacks! {
         still_open => Through("no attack: a deleted file stays usable by those who hold it open");
     }
     c16_spoof(Spoof) {
-        copy => Stopped("copy: no role"), lsm UNNAMED;
-        argv0 => Stopped("argv0: no role"), lsm UNNAMED;
-        loader => Stopped("loader: no role"), lsm UNNAMED;
-        memfd => Stopped("memfd: no role"), lsm UNNAMED;
-        hard_link => Stopped("hard-link: EXDEV"), lsm UNNAMED, kmod Stopped("hard-link: EACCES");
-        replace => Stopped("replace: EXDEV"), lsm UNNAMED, kmod Stopped("replace: EACCES");
-        script => Stopped("script: no role"), lsm UNNAMED;
-        child => Stopped("child: no role"), lsm UNNAMED;
-        memory => Stopped("memory: EROFS"), lsm UNNAMED;
-        core => StoppedWithoutControl("core: no core dumps", "some systems allow nobody any"), lsm UNNAMED;
-        symlink => Through("no attack: the same file by another name"), lsm UNNAMED;
-        direct => Stopped("direct: EACCES"), lsm UNNAMED;
+        copy => Stopped("copy: no role");
+        argv0 => Stopped("argv0: no role");
+        loader => Stopped("loader: no role");
+        memfd => Stopped("memfd: no role");
+        hard_link => Stopped("hard-link: EXDEV"), lsm Stopped("hard-link: EACCES"), kmod Stopped("hard-link: EACCES");
+        replace => Stopped("replace: EXDEV"), lsm Stopped("replace: EACCES"), kmod Stopped("replace: EACCES");
+        script => Stopped("script: no role");
+        child => Stopped("child: no role");
+        memory => Stopped("memory: EROFS");
+        core => StoppedWithoutControl("core: no core dumps", "some systems allow nobody any");
+        symlink => Through("no attack: the same file by another name");
+        direct => Stopped("direct: EACCES");
     }
     c17_overlap(Agent) {
         allow_in_deny => Through("no attack: the rule has an exception");

@@ -37,6 +37,7 @@ pub(crate) const STRUCTS: &[Struct] = &[
     ("super_block", &[("s_flags", U64), ("s_magic", U64)]),
     ("hlist_head", &[("first", Bytes)]),
     ("hlist_node", &[("next", Bytes)]),
+    ("hlist_bl_node", &[("pprev", Bytes)]),
     (
         "inode",
         &[
@@ -52,6 +53,7 @@ pub(crate) const STRUCTS: &[Struct] = &[
         &[
             ("d_flags", U32),
             ("d_seq", Inside("seqcount_spinlock")),
+            ("d_hash", Inside("hlist_bl_node")),
             ("d_parent", Pointer("dentry")),
             ("d_name", Inside("qstr")),
             ("d_inode", Pointer("inode")),
@@ -87,6 +89,7 @@ impl Field {
     pub const PATH_DENTRY: Field = Field::new("path", &["dentry"]);
     pub const DENTRY_SEQUENCE: Field = Field::new("dentry", &["d_seq", "seqcount", "sequence"]);
     pub const DENTRY_FLAGS: Field = Field::new("dentry", &["d_flags"]);
+    pub const DENTRY_HASHED: Field = Field::new("dentry", &["d_hash", "pprev"]);
     pub const DENTRY_PARENT: Field = Field::new("dentry", &["d_parent"]);
     pub const DENTRY_NAME_LENGTH: Field = Field::new("dentry", &["d_name", "len"]);
     pub const DENTRY_NAME: Field = Field::new("dentry", &["d_name", "name"]);
@@ -133,6 +136,7 @@ impl Field {
         Field::PATH_DENTRY,
         Field::DENTRY_SEQUENCE,
         Field::DENTRY_FLAGS,
+        Field::DENTRY_HASHED,
         Field::DENTRY_PARENT,
         Field::DENTRY_NAME_LENGTH,
         Field::DENTRY_NAME,

@@ -14,7 +14,8 @@ pub const ENTRY_SECTION: &str = "syscall";
 /// The entry program.
 pub const ENTRY: &str = "boesfs_walk";
 /// The functions of `.text` that every object has, by name.
-pub const FUNCTIONS: [&str; 9] = ["step", "check", "decide", "cond", "walk", "subject", "row", "conditional", "within"];
+pub const FUNCTIONS: [&str; 10] =
+    ["step", "check", "decide", "cond", "walk", "subject", "row", "conditional", "within", "within_all"];
 /// The map that names are passed in: an array of one entry.
 pub const REQUEST_MAP: &str = "request";
 

@@ -1,4 +1,4 @@
-//! What can be said of a state for all requests at once: `row`, `conditional`, and `within`, which compares two states.
+//! What can be said of a state for all requests at once: `row`, `conditional`, and `within` and `within_all`, which compare two states.
 //!
 //! `within` is that of the FUSE hook's `Rights`, in instructions: whatever a class may do at one state it may do at the
 //! other too, whatever the arguments.
@@ -19,6 +19,7 @@ pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
     first(a, facts);
     conditional(a, facts);
     within(a);
+    within_all(a, facts);
     op_within(a);
     all_allow(a, facts);
     any_allows(a, facts);
@@ -119,6 +120,28 @@ fn within(a: &mut Assembler) {
     a.exit();
     a.bind(no);
     a.mov32(R::R0, 0);
+    a.exit();
+}
+
+/// `within_all(to, from)`: 1 if no class may do anything at `to` that it may not do at `from`.
+///
+/// All classes are gone through in any case: an early end would be a way of its own for the verifier, for each class.
+fn within_all(a: &mut Assembler, facts: Facts<'_>) {
+    a.function("within_all");
+    a.note("for each class: within(to, from, class)");
+    a.mov(R::R6, R::R1);
+    a.mov(R::R7, R::R2);
+    a.mov(R::R8, 0);
+    a.mov(R::R9, 1);
+    let next = a.here();
+    a.mov(R::R1, R::R6);
+    a.mov(R::R2, R::R7);
+    a.mov(R::R3, R::R8);
+    a.call("within");
+    a.alu32(AluOp::And, R::R9, R::R0);
+    a.alu(AluOp::Add, R::R8, 1);
+    a.branch(Test::Lt, R::R8, facts.tables.classes as i32, next);
+    a.mov32(R::R0, R::R9);
     a.exit();
 }
 

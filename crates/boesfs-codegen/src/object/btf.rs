@@ -214,6 +214,7 @@ impl Btf {
             ("first", signature(u32, &question[..3])),
             ("conditional", signature(u32, &question[..3])),
             ("within", signature(u32, &[("to", u32), ("from", u32), ("class", u32)])),
+            ("within_all", signature(u32, &[("to", u32), ("from", u32)])),
             ("op_within", signature(u32, &[("to", u32), ("from", u32), ("class", u32), ("op", u32)])),
             ("all_allow", signature(u32, &[("decision", u32)])),
             ("any_allows", signature(u32, &[("decision", u32)])),

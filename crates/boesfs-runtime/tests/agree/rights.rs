@@ -21,7 +21,7 @@ const EACH: usize = 60;
 fn functions_agree_with_the_tables() {
     let (seed, mut runner) = runner();
     let pair = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>());
-    let (mut within, mut not, mut conditional, mut absent) = (0, 0, 0, 0);
+    let (mut within, mut some, mut not, mut conditional, mut absent) = (0, 0, 0, 0, 0);
     for _ in 0..POLICIES {
         let policy = arbitrary::policies(6).new_tree(&mut runner).expect("a policy").current();
         let Some(engines) = Engines::new(policy) else { continue };
@@ -33,13 +33,16 @@ fn functions_agree_with_the_tables() {
             let what = || format!("BOESFS_SEED={seed} {to:?} {from:?} {class:?} {:?}", engines.policy());
             let (expected, rights) = (engines.rights(to, from, class), engines.rights_by_functions(to, from, class));
             assert_eq!(rights, expected, "{}", what());
+            let all = (0..classes as u32).all(|class| engines.rights(to, from, ClassId(class)).within);
+            assert_eq!(engines.call("within_all", [to.0, from.0, 0, 0]), u64::from(all), "{}", what());
+            some += usize::from(expected.within && !all);
             within += usize::from(expected.within && to != from);
             not += usize::from(!expected.within);
             conditional += usize::from(expected.conditional.0 != 0);
             absent += usize::from(expected.absent == Some(true));
         }
     }
-    let seen = [within, not, conditional, absent];
+    let seen = [within, some, not, conditional, absent];
     assert!(seen.iter().all(|count| *count > 0), "the policies are too alike: {seen:?}");
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
@@ -32,25 +32,11 @@ pub(super) struct Prepared {
 /// # Errors
 /// It cannot enforce it for these subjects, or does not take it.
 pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes) -> Result<Prepared> {
-    let class = class(object, classes, ", or use --hook fuse")?;
+    let class = classes.single();
     // Forked first: there is one thread.
     let keeper = Keeper::start(Cgroup::new()?)?;
     let guard = load(args, object, class, &keeper)?;
     Ok(Prepared { class, keeper, guard })
-}
-
-/// The class of everyone; none: each one's own. What else there is to do than to name roles is told with a refusal.
-pub(super) fn class(object: &PolicyObject, classes: &Classes, or: &str) -> Result<Option<ClassId>> {
-    let class = classes.single();
-    // What is executed is known, but another file may be given the name of an executable, and so its role.
-    if class.is_none() && !object.manifest.subjects.exes.is_empty() {
-        bail!(
-            "the {} hook does not keep the names of executables, and the policy has roles for some: \
-             name the roles with --role{or}",
-            Hook::Lsm
-        );
-    }
-    Ok(class)
 }
 
 /// Loads the programs for the keeper's cgroup; shows what the verifier has to say, if anything.
@@ -170,8 +156,11 @@ impl Layer for Lsm<'_> {
         let class = new.class;
         let executables = |manifest: &Manifest| !manifest.subjects.exes.is_empty();
         if class.is_none() && (executables(&self.object.manifest) || executables(&new.object.manifest)) {
-            // What tasks execute was told in the words of the old policy.
-            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
+            return Err(format!(
+                "the {} hook remembers what tasks execute in the words of the policy that they were started under, and there are roles for \
+                 executables: start the sandbox anew",
+                Hook::Lsm
+            ));
         }
         let guard = Guard::load(&new.object, class, self.keeper.cgroup().scope(), access(self.args))
             .map_err(|error| error.to_string())?;

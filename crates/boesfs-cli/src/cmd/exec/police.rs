@@ -25,7 +25,13 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     for loss in &losses {
         eprintln!("boesfs: {}: {}", describe(Hook::Lsm, loss, manifest), loss.what.help());
     }
-    let class = lsm::class(object, classes, "")?;
+    let class = classes.single();
+    if class.is_none() && !manifest.subjects.exes.is_empty() {
+        bail!(
+            "the policy has roles for executables, and what the tasks of a cgroup that is there execute was not seen: \
+             name the roles with --role"
+        );
+    }
     let keeper = Keeper::start(Cgroup::existing(path)?)?;
     let guard = lsm::load(args, object, class, &keeper)?;
     if guard.appends_only() {

@@ -1,7 +1,7 @@
 //! What a task executes, for roles of executables: told when it is executed, and to its children.
 //!
 //! The path counts that the file had when it was executed, in the tree of the sandbox. A file of no mount that is judged, such as one in
-//! memory alone, is no executable that a rule can speak of. What cannot be told makes the task nobody.
+//! memory alone, is no executable that a rule can speak of, and neither is one that was removed. What cannot be told makes the task nobody.
 
 use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
@@ -35,8 +35,14 @@ fn bprm_committed_creds(a: &mut Assembler) {
         peek(a, WORD, 8);
         a.load(Size::B8, to, R::R10, WORD);
     }
-    a.note("place = mounts[mount]; none, or none that is judged: no executable of the tree");
+    a.note("without a name any more: no executable that a rule can speak of");
     a.mov(R::R9, 0);
+    a.mov(R::R3, R::R7);
+    a.add_field(R::R3, Field::DENTRY_HASHED);
+    peek(a, WORD, 8);
+    a.load(Size::B8, R::R1, R::R10, WORD);
+    a.branch(Test::Eq, R::R1, 0, tell);
+    a.note("place = mounts[mount]; none, or none that is judged: no executable of the tree");
     a.store(Size::B8, R::R10, WORD, R::R8);
     lookup(a, Map::Mounts, WORD);
     a.branch(Test::Eq, R::R0, 0, tell);

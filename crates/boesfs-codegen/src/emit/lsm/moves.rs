@@ -4,13 +4,14 @@ use boesfs_lang::cond::Arg;
 use boesfs_lang::ops::Op;
 
 use crate::bpf::asm::{Assembler, Label};
-use crate::bpf::{AluOp, Field, Reg, Size, Test};
+use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::Facts;
+use crate::emit::layout::{Data, session};
 
 use super::answer::EXDEV;
 use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
 use super::find::{Sought, Where, find};
-use super::scope::{asker, begin, class, forget, parent, peek_inode};
+use super::scope::{asker, begin, forget, parent, peek_inode};
 
 use Reg as R;
 
@@ -153,7 +154,7 @@ fn judge(a: &mut Assembler, dentry: i16, found: i16, leave: Label) {
 /// where the state stays the same, anything else where the rights are a subset. All that is asked has been allowed before.
 fn may_move(a: &mut Assembler, found: [i16; 2], dentry: i16, leave: Label) {
     let [old, new] = found;
-    let (subset, refused) = (a.label(), a.label());
+    let (subset, refused, each) = (a.label(), a.label(), a.label());
     a.note("nothing gains rights by moving");
     a.load(Size::B8, R::R1, R::R10, old);
     a.load(Size::B8, R::R2, R::R10, new);
@@ -165,12 +166,17 @@ fn may_move(a: &mut Assembler, found: [i16; 2], dentry: i16, leave: Label) {
     a.branch(Test::Ne, R::R3, 0, subset);
     kind(a, dentry);
     a.branch(Test::Eq, R::R1, S_IFDIR, refused);
-    a.note("within(to, from, class): whatever is possible at the new name is so at the old one");
-    class(a);
-    a.mov(R::R3, R::R0);
+    a.note("whatever anybody of the session may do at the new name is possible at the old one: whoever opens it later need not be who moves it");
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R3, R::R1, session::CLASS as i16);
     a.load(Size::B8, R::R1, R::R10, new);
     a.load(Size::B8, R::R2, R::R10, old);
+    a.branch32(Test::Eq, R::R3, session::EACH as i32, each);
     a.call("within");
+    a.branch(Test::Ne, R::R0, 0, subset);
+    a.jump(refused);
+    a.bind(each);
+    a.call("within_all");
     a.branch(Test::Ne, R::R0, 0, subset);
     a.bind(refused);
     a.mov(R::R0, -EXDEV);

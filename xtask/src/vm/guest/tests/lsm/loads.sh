@@ -3,10 +3,10 @@
 # seconds: 900
 . /lab/lib.sh
 
-# loads NAME POLICY [ROLE]: loads its programs, and tells what the verifier did for them.
+# loads NAME POLICY: loads its programs, and tells what the verifier did for them.
 loads() {
     status=0
-    boesfs exec -v --quiet --best-effort --hook lsm ${3:+--role "$3"} "$2" -- true >said 2>&1 || status=$?
+    boesfs exec -v --quiet --best-effort --hook lsm "$2" -- true >said 2>&1 || status=$?
     # The policy may refuse the command; it must not be refused itself.
     [ "$status" != 125 ] || { cat said; fail "$1 is not loaded"; }
     line=$(grep -o '[0-9]* programs of .*' said) || { cat said; fail "$1: no programs"; }
@@ -19,9 +19,7 @@ loads() {
 
 for policy in /lab/source/examples/*/*.bfs; do
     name=$(basename "$policy" .bfs)
-    # Its server has its role by its executable, which this hook refuses.
-    case $name in web) role=server ;; *) role= ;; esac
-    loads "$name" "$policy" $role
+    loads "$name" "$policy"
 done
 
 awk 'BEGIN {
