@@ -14,7 +14,7 @@ use boesfs_lang::subjects::ClassId;
 use serde::Serialize;
 
 use crate::kernel::KernelChecker;
-use crate::lsm::{Access, Guard, Scope};
+use crate::lsm::{Access, Cgroup, Guard, Scope};
 use crate::sandbox::probe::{self, FuseInit};
 use crate::sandbox::{Privilege, SetupError};
 
@@ -147,6 +147,8 @@ fn lsm() -> HookReport {
             help: (!has_bpf).then_some(help),
         },
         programs(has_bpf),
+        cgroup(),
+        choice(),
     ];
     report("lsm", "BPF LSM programs on a stock kernel: lowest overhead", checks)
 }
@@ -208,6 +210,25 @@ fn programs(active: bool) -> Check {
         tried.map_or_else(|error| error, |guard| format!("{} attached, and taken away again", guard.programs().len()));
     let help = (!ok).then_some("run as root, on Linux 6.1 or newer with CONFIG_BPF_LSM and CONFIG_DEBUG_INFO_BTF");
     Check { what, ok, optional: false, found, help }
+}
+
+/// Whether a cgroup can be made for a sandbox, whose tasks are then judged. It is removed again.
+fn cgroup() -> Check {
+    let made = Cgroup::new();
+    Check {
+        what: "cgroup v2",
+        ok: made.is_ok(),
+        optional: false,
+        found: made.as_ref().map_or_else(ToString::to_string, |_| "a cgroup made, and removed again".to_owned()),
+        help: made.is_err().then_some("run as root, on a kernel with the cgroup2 hierarchy"),
+    }
+}
+
+/// For which policies `auto` takes the hook, where it can be used.
+fn choice() -> Check {
+    let text = "after kmod, for policies that it enforces exactly: without `hide`, with nothing that may be appended to and not written, and \
+                with `stat` refused nowhere, or --judge-access; exec -v says why not";
+    Check { what: "taken by --hook auto", ok: true, optional: true, found: text.to_owned(), help: None }
 }
 
 /// A policy to try something with.

@@ -342,8 +342,15 @@ fn restricted(object: &PolicyObject, class: Option<ClassId>) -> Ops {
     Ops(Ops::ALL.0 & !allowed)
 }
 
-/// Whether something may be appended to that may not be written.
-fn appends_only(object: &PolicyObject, class: Option<ClassId>) -> bool {
+/// Whether access(2) would say, where the hook is not told to judge it, something that the policy does not let every class see.
+#[must_use]
+pub fn concerns_access(object: &PolicyObject, class: Option<ClassId>) -> bool {
+    restricted(object, class).contains(Op::Stat)
+}
+
+/// Whether something may be appended to that may not be written: then the sandbox refuses fallocate(2), which no hook sees apart.
+#[must_use]
+pub fn appends_only(object: &PolicyObject, class: Option<ClassId>) -> bool {
     let may_append = |row: &Row| row.allowed.contains(Op::Append) || row.closer.contains(Op::Append);
     rows(object, class).any(|row| may_append(&row) && !row.plainly_allows(Op::Write))
 }

@@ -2,8 +2,10 @@
 
 use anyhow::{Result, bail};
 use boesfs_codegen::manifest::Manifest;
+use boesfs_codegen::object::PolicyObject;
 use boesfs_runtime::hook::{Hook, Loss};
 use boesfs_runtime::sandbox::Privilege;
+use boesfs_runtime::sandbox::session::Classes;
 use boesfs_runtime::{kmod, lsm};
 
 use super::ExecArgs;
@@ -13,8 +15,7 @@ use crate::hooks::Choice;
 pub(super) fn candidates(args: &ExecArgs) -> Vec<Hook> {
     match args.hook {
         Choice::Named(hook) => vec![hook],
-        // The LSM hook has not been compared with the definition to the end (docs/lsm.md): it is taken by name alone.
-        Choice::Auto => Hook::ALL.into_iter().filter(|hook| *hook != Hook::Lsm && usable(*hook)).collect(),
+        Choice::Auto => Hook::ALL.into_iter().filter(|hook| usable(*hook)).collect(),
     }
 }
 
@@ -22,9 +23,23 @@ pub(super) fn candidates(args: &ExecArgs) -> Vec<Hook> {
 ///
 /// # Errors
 /// None can enforce the policy, and `--best-effort` was not given; what is lost has been told.
-pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest, candidates: &[Hook]) -> Result<Vec<Hook>> {
+pub(super) fn hooks(
+    args: &ExecArgs,
+    object: &PolicyObject,
+    classes: &Classes,
+    candidates: &[Hook],
+) -> Result<Vec<Hook>> {
+    let manifest = &object.manifest;
     if args.hook == Choice::Auto {
-        let exact = |hook: &&Hook| hook.losses(manifest).is_empty();
+        let exact = |hook: &&Hook| match inexact(args, **hook, object, classes) {
+            Some(why) => {
+                if args.verbose {
+                    eprintln!("boesfs: not with the {hook} hook: {why}");
+                }
+                false
+            }
+            None => true,
+        };
         let found: Vec<Hook> = candidates.iter().filter(exact).copied().collect();
         if !found.is_empty() {
             return Ok(found);
@@ -38,6 +53,27 @@ pub(super) fn hooks(args: &ExecArgs, manifest: &Manifest, candidates: &[Hook]) -
         bail!("the {hook} hook cannot enforce {} as written", args.policy.display());
     }
     Ok(vec![hook])
+}
+
+/// Why the hook does not enforce the policy exactly as it is written, if it does not.
+fn inexact(args: &ExecArgs, hook: Hook, object: &PolicyObject, classes: &Classes) -> Option<String> {
+    if let Some(loss) = hook.losses(&object.manifest).first() {
+        return Some(describe(hook, loss, &object.manifest));
+    }
+    if hook != Hook::Lsm {
+        return None;
+    }
+    let class = classes.single();
+    // It would be asked for each directory of every walk on the machine: who wants that says so.
+    if !args.judge_access && lsm::concerns_access(object, class) {
+        return Some(
+            "`stat` is refused somewhere, and access(2) would not be asked about: give --judge-access".to_owned(),
+        );
+    }
+    // Refusals that no rule asks for.
+    lsm::appends_only(object, class).then(|| {
+        "something may be appended to that may not be written, so it would refuse fallocate(2) for all files".to_owned()
+    })
 }
 
 /// Whether this machine has what the hook needs. FUSE says so itself when it mounts.

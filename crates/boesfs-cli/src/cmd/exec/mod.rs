@@ -83,7 +83,7 @@ pub struct ExecArgs {
 
     /// With the lsm hook, have access(2) ask for `stat`: it costs every task of the machine some 200 instructions for each directory on
     /// each path that it opens. Without it access(2) tells also where `stat` is refused that an object is there, and what its
-    /// permissions, an ACL and a read-only mount give; the other hooks always ask
+    /// permissions, an ACL and a read-only mount give, and `auto` takes another hook; the other hooks always ask
     #[arg(long)]
     judge_access: bool,
 
@@ -183,9 +183,9 @@ fn try_exec(args: &ExecArgs) -> Result<Ended> {
         let any = CapabilitySet::SETUID | CapabilitySet::SETGID;
         return police::run(args, &object, &classes(args, &object.manifest, any)?, path);
     }
-    let hooks = choose::hooks(args, &object.manifest, &candidates)?;
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
     let classes = classes(args, &object.manifest, keep)?;
+    let hooks = choose::hooks(args, &object, &classes, &candidates)?;
     let mut left = hooks.iter().peekable();
     while let Some(hook) = left.next() {
         let refused = match hook {
