@@ -11,7 +11,7 @@
 #include <linux/types.h>
 
 /* An object for another version is refused. */
-#define BOESFS_ABI_VERSION 1
+#define BOESFS_ABI_VERSION 2
 
 enum boesfs_op {
 	BOESFS_OP_READ = 0,
@@ -123,6 +123,9 @@ struct boesfs_event {
 	__u32 cut;
 	__u32 place;
 	__u32 doubt;
+	__u32 user;
+	__u32 pad;
+	__u64 when;
 	__u8 comm[16];
 	__u8 path[BOESFS_EVENT_PATH];
 };

@@ -3,6 +3,7 @@
  * Asking the policy, and what follows from the answer.
  */
 #include <linux/cred.h>
+#include <linux/ktime.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -69,6 +70,8 @@ static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct de
 	event->class = class;
 	event->op = op;
 	event->place = sbi->tag;
+	event->user = from_kuid(&init_user_ns, current_euid());
+	event->when = ktime_get_ns();
 	memcpy(event->comm, current->comm, min(sizeof(event->comm), sizeof(current->comm)));
 	event->comm[sizeof(event->comm) - 1] = 0;
 	path = dentry_path_raw(dentry, event->path, sizeof(event->path));

@@ -61,6 +61,8 @@ pub(crate) const STRUCTS: &[Struct] = &[
         ],
     ),
     ("vfsmount", &[("mnt_root", Pointer("dentry")), ("mnt_sb", Pointer("super_block"))]),
+    ("mount", &[("mnt_mountpoint", Pointer("dentry")), ("mnt", Inside("vfsmount"))]),
+    ("pid", &[("level", U32)]),
     ("path", &[("mnt", Pointer("vfsmount")), ("dentry", Pointer("dentry"))]),
     ("socket", &[("sk", Bytes)]),
     ("unix_sock", &[("path", Inside("path"))]),
@@ -70,10 +72,28 @@ pub(crate) const STRUCTS: &[Struct] = &[
     ("iattr", &[("ia_valid", U32)]),
     ("renamedata", &[("old_dentry", Pointer("dentry")), ("new_dentry", Pointer("dentry")), ("flags", U32)]),
     ("group_info", &[("ngroups", U32)]),
-    ("cred", &[("fsuid", Id("val")), ("fsgid", Id("val")), ("group_info", Pointer("group_info")), ("non_rcu", U32)]),
+    (
+        "cred",
+        &[
+            ("euid", Id("val")),
+            ("fsuid", Id("val")),
+            ("fsgid", Id("val")),
+            ("group_info", Pointer("group_info")),
+            ("non_rcu", U32),
+        ],
+    ),
     ("fdtable", &[("max_fds", U32), ("fd", Bytes)]),
     ("files_struct", &[("fdt", Pointer("fdtable"))]),
-    ("task_struct", &[("real_cred", Pointer("cred")), ("cred", Pointer("cred")), ("files", Pointer("files_struct"))]),
+    (
+        "task_struct",
+        &[
+            ("group_leader", Pointer("task_struct")),
+            ("thread_pid", Pointer("pid")),
+            ("real_cred", Pointer("cred")),
+            ("cred", Pointer("cred")),
+            ("files", Pointer("files_struct")),
+        ],
+    ),
 ];
 
 /// A field of a kernel structure: the structure, and the members that lead to it.
@@ -107,6 +127,8 @@ impl Field {
     pub const SUPER_FLAGS: Field = Field::new("super_block", &["s_flags"]);
     pub const MOUNT_SUPER: Field = Field::new("vfsmount", &["mnt_sb"]);
     pub const MOUNT_ROOT: Field = Field::new("vfsmount", &["mnt_root"]);
+    pub const WHOLE_MOUNT: Field = Field::new("mount", &["mnt"]);
+    pub const MOUNT_POINT: Field = Field::new("mount", &["mnt_mountpoint"]);
     pub const FILE_MODE: Field = Field::new("file", &["f_mode"]);
     pub const FILE_FLAGS: Field = Field::new("file", &["f_flags"]);
     pub const FILE_PATH: Field = Field::new("file", &["f_path"]);
@@ -118,11 +140,15 @@ impl Field {
     pub const RENAME_OLD: Field = Field::new("renamedata", &["old_dentry"]);
     pub const RENAME_NEW: Field = Field::new("renamedata", &["new_dentry"]);
     pub const RENAME_FLAGS: Field = Field::new("renamedata", &["flags"]);
+    pub const CRED_EFFECTIVE: Field = Field::new("cred", &["euid", "val"]);
     pub const CRED_USER: Field = Field::new("cred", &["fsuid", "val"]);
     pub const CRED_GROUP: Field = Field::new("cred", &["fsgid", "val"]);
     pub const CRED_GROUPS: Field = Field::new("cred", &["group_info"]);
     pub const GROUPS_COUNT: Field = Field::new("group_info", &["ngroups"]);
     pub const CRED_FOR_NOW: Field = Field::new("cred", &["non_rcu"]);
+    pub const PID_LEVEL: Field = Field::new("pid", &["level"]);
+    pub const TASK_PID: Field = Field::new("task_struct", &["thread_pid"]);
+    pub const TASK_LEADER: Field = Field::new("task_struct", &["group_leader"]);
     pub const TASK_CRED: Field = Field::new("task_struct", &["cred"]);
     pub const TASK_REAL_CRED: Field = Field::new("task_struct", &["real_cred"]);
     pub const TASK_FILES: Field = Field::new("task_struct", &["files"]);
@@ -154,6 +180,8 @@ impl Field {
         Field::SUPER_FLAGS,
         Field::MOUNT_SUPER,
         Field::MOUNT_ROOT,
+        Field::WHOLE_MOUNT,
+        Field::MOUNT_POINT,
         Field::FILE_MODE,
         Field::FILE_FLAGS,
         Field::FILE_PATH,
@@ -165,11 +193,15 @@ impl Field {
         Field::RENAME_OLD,
         Field::RENAME_NEW,
         Field::RENAME_FLAGS,
+        Field::CRED_EFFECTIVE,
         Field::CRED_USER,
         Field::CRED_GROUP,
         Field::CRED_GROUPS,
         Field::GROUPS_COUNT,
         Field::CRED_FOR_NOW,
+        Field::PID_LEVEL,
+        Field::TASK_PID,
+        Field::TASK_LEADER,
         Field::TASK_CRED,
         Field::TASK_REAL_CRED,
         Field::TASK_FILES,

@@ -10,8 +10,8 @@ use crate::bpf::kernel::{self, Member, STRUCTS};
 use crate::bpf::{Field, Function, Linkage, TEXT};
 use crate::emit::layout::kmod::{MEMBERS, POLICY_NAME};
 use crate::emit::layout::{
-    Data, ENTRY, Map, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, SLOT_BYTES, SLOTS, Table, context, live, place, scratch,
-    session, supers, who,
+    Data, Doubt, ENTRY, Map, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, SLOT_BYTES, SLOTS, Table, context, live, moved,
+    place, scratch, session, supers, who,
 };
 use crate::tables::Tables;
 
@@ -282,6 +282,7 @@ impl Btf {
             supers::BYTES,
             &[("count", u32, supers::COUNT), ("places", places, supers::PLACES)],
         );
+        let above = array(&mut w, u8, moved::PLACES);
         let mut vars = Vec::new();
         for (map, at) in Map::ALL.into_iter().zip(0..) {
             let (key, value) = match map {
@@ -292,6 +293,7 @@ impl Btf {
                 Map::Dirs => (Some(u32), Some(u64)),
                 Map::Scratch => (Some(u32), Some(scratch)),
                 Map::Renaming | Map::Executable => (Some(u32), Some(u64)),
+                Map::Above => (Some(u64), Some(above)),
                 Map::Events => (None, None),
             };
             let mut members = vec![("type", number(&mut w, map.kind() as usize))];
@@ -325,12 +327,15 @@ impl Btf {
                     w.constant(of)
                 }
                 Data::Live => {
-                    let counters = array(&mut w, u64, (live::BYTES - live::COUNTERS) / 8);
+                    let counters = array(&mut w, u64, Doubt::ALL.len());
+                    let moved = array(&mut w, u8, moved::PLACES);
                     let members = [
                         ("moving", u32, live::MOVING),
                         ("generation", u32, live::GENERATION),
                         ("armed", u64, live::ARMED),
                         ("counters", counters, live::COUNTERS),
+                        ("number", u32, live::NUMBER),
+                        ("moved", moved, live::MOVED),
                     ];
                     w.structure("boesfs_live", live::BYTES, &members)
                 }

@@ -186,10 +186,9 @@ impl Recorder {
 
 impl Recorder {
     /// Records what has been answered already, also by a kill: the subject may be gone.
-    pub fn record_past(&self, event: Event, process: u32) {
+    pub fn record_past(&self, event: Event, subject: Subject) {
         if is_recorded(&event.verdict) {
-            let Subject { uid, .. } = Subject::of_thread(event.pid);
-            self.push(Entry { event, subject: Subject { pid: process, uid }, names: self.names.clone() });
+            self.push(Entry { event, subject, names: self.names.clone() });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aya::maps::{MapData, RingBuf};
 use boesfs_codegen::emit::layout::event;
@@ -14,9 +14,11 @@ use boesfs_lang::ops::Op;
 use boesfs_lang::subjects::ClassId;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::audit::Recorder;
 use crate::fuse::Event;
+use crate::process::Subject;
 
 /// How a hook writes the part of a path that is below a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +68,8 @@ impl Reader {
                     !fds[1].revents().is_empty()
                 };
                 while let Some(item) = ring.next() {
-                    if let Some((event, process)) = parse(&item, &paths, below) {
-                        recorder.record_past(event, process);
+                    if let Some((event, subject)) = parse(&item, &paths, below) {
+                        recorder.record_past(event, subject);
                     }
                 }
                 if ended {
@@ -90,9 +92,17 @@ impl Drop for Reader {
     }
 }
 
+/// The wall clock's time `when` the monotonic clock said so, in nanoseconds.
+fn wall_clock(when: u64) -> SystemTime {
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0);
+    SystemTime::now() - Duration::from_nanos(now.saturating_sub(when))
+}
+
 /// An event, and the process whose thread it is about.
-fn parse(bytes: &[u8], paths: &[PathBuf], below: Below) -> Option<(Event, u32)> {
+fn parse(bytes: &[u8], paths: &[PathBuf], below: Below) -> Option<(Event, Subject)> {
     let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let long = |at: usize| Some(u64::from(word(at)?) | u64::from(word(at + 4)?) << 32);
     let comm = bytes.get(event::COMM..event::COMM + 16)?;
     let comm = comm.split(|byte| *byte == 0).next().unwrap_or_default().to_vec();
     let names = bytes.get(event::PATH..event::PATH + word(event::LENGTH)? as usize)?;
@@ -110,18 +120,17 @@ fn parse(bytes: &[u8], paths: &[PathBuf], below: Below) -> Option<(Event, u32)> 
     if path.is_empty() {
         path.push(b'/');
     }
-    let verdict = u64::from(word(event::VERDICT)?) | u64::from(word(event::VERDICT + 4)?) << 32;
     let class = word(event::CLASS)?;
     let event = Event {
-        time: SystemTime::now(),
+        time: wall_clock(long(event::WHEN)?),
         pid: word(event::THREAD)?,
         comm,
         class: (class != NOBODY).then_some(ClassId(class)),
         op: Op::from_number(word(event::OP)?)?,
         path,
-        verdict: unpack_verdict(verdict),
+        verdict: unpack_verdict(long(event::VERDICT)?),
     };
-    Some((event, word(event::PROCESS)?))
+    Some((event, Subject { pid: word(event::PROCESS)?, uid: Some(word(event::USER)?) }))
 }
 
 #[cfg(test)]
@@ -133,6 +142,9 @@ mod tests {
         let mut put = |at: usize, word: u32| bytes[at..at + 4].copy_from_slice(&word.to_le_bytes());
         put(event::THREAD, 7);
         put(event::PROCESS, 5);
+        put(event::USER, 1000);
+        // A second after the clock began.
+        put(event::WHEN, 1_000_000_000);
         put(event::VERDICT, 1);
         put(event::LENGTH, path.len() as u32);
         put(event::PLACE, place);
@@ -149,8 +161,11 @@ mod tests {
         assert_eq!(path(b"/a", 2), Some(b"/home/a".to_vec()));
         assert_eq!(path(b"/", 2), Some(b"/home".to_vec()));
         assert_eq!(path(b"/", 1), Some(b"/".to_vec()));
-        let (event, process) = parse(&event(b"/", 1), &paths, Below::Whole).expect("it is whole");
-        assert_eq!((event.pid, process, event.comm.as_slice()), (7, 5, &b"sh"[..]));
+        let (event, subject) = parse(&event(b"/", 1), &paths, Below::Whole).expect("it is whole");
+        assert_eq!((event.pid, subject, event.comm.as_slice()), (7, Subject { pid: 5, uid: Some(1000) }, &b"sh"[..]));
+        let up = clock_gettime(ClockId::Monotonic).tv_sec as u64;
+        let ago = SystemTime::now().duration_since(event.time).expect("it is past").as_secs();
+        assert!((up - 2..=up).contains(&ago), "{ago} seconds ago, and up for {up}");
         assert_eq!(parse(&[0; 20], &paths, Below::Whole).map(|(event, _)| event.path), None);
     }
 

@@ -13,7 +13,7 @@ mod police;
 
 use std::io;
 use std::num::NonZero;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -24,6 +24,7 @@ use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
 use boesfs_codegen::emit::lsm::{ARM, Attach, LEARN, LsmProgram, PROGRAMS, learned};
 use boesfs_codegen::object::PolicyObject;
 use boesfs_codegen::tables::{StateId, Tables};
+use boesfs_lang::cond::Arg;
 use boesfs_lang::ops::{Op, Ops};
 use boesfs_lang::subjects::ClassId;
 
@@ -71,6 +72,14 @@ pub enum LsmError {
         "BPF is not among the active security modules: add bpf to lsm= on the kernel's command line, or use --hook fuse"
     )]
     Inactive,
+    /// Programs rely on the order in which this processor does not read memory.
+    #[error("the programs look at what changes meanwhile in an order that only x86-64 keeps: use --hook fuse")]
+    Processor,
+    /// A mount maps ids, and a rule asks for the owner, of which programs see what is on disk.
+    #[error(
+        "{} maps user ids, and the policy has conditions on `owner`: use --hook fuse", .0.display()
+    )]
+    Mapped(std::path::PathBuf),
     /// The sandbox's cgroup or mounts cannot be looked at.
     #[error("cannot {what}: {source}")]
     System {
@@ -119,6 +128,7 @@ pub struct Guard {
     arm: OwnedFd,
     appends_only: bool,
     access_unasked: bool,
+    asks_owner: bool,
 }
 
 /// Whether access(2) is asked about, where `stat` is refused somewhere.
@@ -151,6 +161,9 @@ const COVERED: [(&str, &str); 4] = [
     ("inode_get_acl", "inode_getxattr"),
 ];
 
+/// Bytes of `struct upid`, which begins with a number.
+const NUMBER_BYTES: u32 = 16;
+
 impl Guard {
     /// Loads and attaches the programs that `object` needs for subjects of `class` in `scope`; without a
     /// class, each subject has that of its user, its groups and its executable.
@@ -165,6 +178,9 @@ impl Guard {
         scope: Scope,
         access: Access,
     ) -> Result<Guard, LsmError> {
+        if cfg!(not(target_arch = "x86_64")) {
+            return Err(LsmError::Processor);
+        }
         // Programs load and attach where BPF is no active module too, and are never asked.
         listed()?;
         let start = Instant::now();
@@ -183,6 +199,9 @@ impl Guard {
         // It has another name from Linux 6.14 on; where it has a third, names are read as long ones are.
         let short = types.at("dentry", &["d_shortname"]).or_else(|| types.at("dentry", &["d_iname"])).unwrap_or(0);
         content[session::SHORT..][..4].copy_from_slice(&short.to_le_bytes());
+        // An array, of which no field can be told.
+        let numbers = types.at("pid", &["numbers"]);
+        let numbers = numbers.ok_or(KernelError::Types(Some("pid.numbers".to_owned()))).map_err(kernel("maps"))?;
         let loaded = Loaded::new(object, types, &content).map_err(kernel("maps"))?;
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
@@ -232,9 +251,14 @@ impl Guard {
         let maps = start.elapsed();
         let programs = load_each(object, &loaded, &chosen)?;
         let load = start.elapsed() - maps;
+        let mut own = [0; learned::BYTES];
+        own[learned::DESCRIPTOR..][..8].copy_from_slice(&(learn.as_raw_fd() as u64).to_le_bytes());
+        sys::test_run(&learn, &mut own).map_err(kernel(LEARN))?;
+        let level = u32::from(own[learned::LEVEL]);
         // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
         let mut live = [0; live::BYTES];
         live[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
+        live[live::NUMBER..][..4].copy_from_slice(&(numbers + NUMBER_BYTES * level).to_le_bytes());
         sys::update(loaded.data(Data::Live), &live).map_err(kernel("maps"))?;
         let mut links = Vec::new();
         // What ends first: an end without a beginning does nothing, but a beginning without an end stays for good.
@@ -248,8 +272,9 @@ impl Guard {
                 source => LsmError::Kernel { program: program.name, source },
             })?);
         }
+        let asks_owner = asks_owner(object);
         let took = Took { maps, load, attach: start.elapsed() - maps - load };
-        Ok(Guard { loaded, programs, links, took, learn, arm, appends_only: appends, access_unasked })
+        Ok(Guard { loaded, programs, links, took, learn, arm, appends_only: appends, access_unasked, asks_owner })
     }
 
     /// Whether something may be appended to that may not be written: fallocate(2) must be refused then, which no hook sees apart.
@@ -290,7 +315,7 @@ impl Guard {
         totals: &Doubts,
     ) -> Result<Armed, LsmError> {
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
-        let told = mounts::tell(&self.loaded, &self.learn, keeper.cgroup(), tree, tables)?;
+        let told = mounts::tell(&self.loaded, &self.learn, keeper.cgroup(), tree, tables, self.asks_owner)?;
         keeper.hold(&self.links).map_err(system("hand the programs to the sandbox's keeper"))?;
         let reader = Reader::start(self.loaded.map(Map::Events), told.paths, Below::Backwards, recorder)
             .map_err(system("read events"))?;
@@ -342,6 +367,19 @@ fn restricted(object: &PolicyObject, class: Option<ClassId>) -> Ops {
     Ops(Ops::ALL.0 & !allowed)
 }
 
+/// Whether a rule has a condition on the owner of an object.
+fn asks_owner(object: &PolicyObject) -> bool {
+    object.manifest.rules.iter().any(|rule| rule.args.contains(Arg::Owner))
+}
+
+/// Whether the hook can judge by `object` what this process sees, which is what a sandbox gets to see.
+///
+/// # Errors
+/// A mount maps ids, and the policy asks for owners.
+pub fn fits(object: &PolicyObject) -> Result<(), LsmError> {
+    if asks_owner(object) { mounts::refuse_mapped() } else { Ok(()) }
+}
+
 /// Whether access(2) would say, where the hook is not told to judge it, something that the policy does not let every class see.
 #[must_use]
 pub fn concerns_access(object: &PolicyObject, class: Option<ClassId>) -> bool {
@@ -378,7 +416,9 @@ impl Doubts {
             Doubt::Foreign => "requests were refused: of a file system or mount outside of the sandbox's tree",
             Doubt::Deep => "requests were refused: deeper below their mount than 128 directories",
             Doubt::Raced => "requests were refused: renamed while they were judged",
-            Doubt::Nowhere => "requests were refused: of something moved out of its mount",
+            Doubt::Nowhere => {
+                "requests were refused: of something moved out of its mount, or of a mount that was moved"
+            }
             Doubt::Room => "requests were refused: no memory to judge them with",
             Doubt::Inexact => {
                 "requests were refused: of a file system that ignores case, where the rules depend on names"

@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use boesfs_codegen::emit::layout::{Data, Map, dir_bits, place, supers};
+use boesfs_codegen::emit::layout::{Data, Map, dir_bits, moved, place, supers};
 use boesfs_codegen::emit::lsm::learned;
 use boesfs_codegen::tables::{StateId, Tables};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
@@ -41,6 +41,8 @@ struct Mounted {
     id: u64,
     path: PathBuf,
     kind: String,
+    /// Whether owners are others than those on disk.
+    is_mapped: bool,
 }
 
 /// Addresses in the kernel of what a descriptor leads to.
@@ -49,6 +51,8 @@ struct Learned {
     dentry: u64,
     super_block: u64,
     root: u64,
+    /// The dentry that the mount stands on.
+    point: u64,
 }
 
 /// Whose mounts are told.
@@ -68,6 +72,10 @@ pub(super) struct Told {
     pub(super) pins: Vec<OwnedFd>,
     /// The address of each, by its number, as far as states are kept there.
     places: Vec<u64>,
+    /// By address of a dentry that a mount stands on or below: which mounts.
+    above: BTreeMap<u64, [u8; moved::PLACES]>,
+    /// Whether owners are asked for.
+    asks_owner: bool,
 }
 
 /// Tells the programs every mount of `tree`.
@@ -77,8 +85,15 @@ pub(super) fn tell(
     cgroup: &Cgroup,
     tree: Tree,
     tables: &Tables,
+    asks_owner: bool,
 ) -> Result<Told, LsmError> {
-    let mut told = Told { paths: Vec::new(), pins: Vec::new(), places: vec![0; dir_bits::PLACES as usize] };
+    let mut told = Told {
+        paths: Vec::new(),
+        pins: Vec::new(),
+        places: vec![0; dir_bits::PLACES as usize],
+        above: BTreeMap::new(),
+        asks_owner,
+    };
     let mut shown: BTreeMap<u64, Vec<[u8; place::BYTES]>> = BTreeMap::new();
     match tree {
         Tree::Sandbox(init) => tell_of(loaded, learn, init, tree, tables, &mut told, &mut shown)?,
@@ -102,6 +117,9 @@ pub(super) fn tell(
             to.copy_from_slice(from);
         }
         insert(Map::Supers, super_block, &value)?;
+    }
+    for (dentry, places) in &told.above {
+        insert(Map::Above, *dentry, places)?;
     }
     let places: Vec<u8> = told.places.iter().flat_map(|mount| mount.to_le_bytes()).collect();
     sys::update(loaded.data(Data::Places), &places).map_err(|source| LsmError::Kernel { program: "mounts", source })?;
@@ -166,10 +184,17 @@ fn tell_of(
         }
         let anew = matches!(tree, Tree::Sandbox(_)) && MADE_ANEW.iter().any(|made| mounted.path.starts_with(made));
         let judged = !anew;
+        if judged && mounted.is_mapped && told.asks_owner {
+            return Err(LsmError::Mapped(mounted.path));
+        }
+        let above = if judged { above(learn, &root, &mounted.path, &found)? } else { Vec::new() };
         let state = state_of(tables, StateId::ROOT, &mounted.path);
         let executables = state_of(tables, StateId(tables.exe_root), &mounted.path);
         told.paths.push(mounted.path);
         let number = told.paths.len() as u32;
+        for dentry in above {
+            told.above.entry(dentry).or_insert([0; moved::PLACES])[number as usize % moved::PLACES] = 1;
+        }
         let kept = number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
         if let Some(place) = told.places.get_mut(number as usize).filter(|_| kept) {
             *place = found.mount;
@@ -192,6 +217,22 @@ fn tell_of(
     Ok(())
 }
 
+/// The dentries that a mount at `path` stands on or below: who renames one moves the mount. As long as it stands there, they stay where they are
+/// in memory.
+fn above(learn: &OwnedFd, root: &OwnedFd, path: &Path, mount: &Learned) -> Result<Vec<u64>, LsmError> {
+    let mut above = vec![mount.point];
+    for directory in path.ancestors().skip(1) {
+        let below = directory.strip_prefix("/").unwrap_or(directory);
+        let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
+        let fd = openat2(root, below, flags, Mode::empty(), resolve).map_err(io::Error::from);
+        let found = ask(learn, fd.map_err(system("look at the directories above a mount"))?.as_fd())?;
+        above.extend([found.dentry, found.point]);
+    }
+    Ok(above)
+}
+
 fn ask(learn: &OwnedFd, fd: BorrowedFd<'_>) -> Result<Learned, LsmError> {
     let mut context = [0; learned::BYTES];
     context[learned::DESCRIPTOR..][..8].copy_from_slice(&(fd.as_raw_fd() as u64).to_le_bytes());
@@ -202,6 +243,7 @@ fn ask(learn: &OwnedFd, fd: BorrowedFd<'_>) -> Result<Learned, LsmError> {
         dentry: word(learned::DENTRY),
         super_block: word(learned::SUPER),
         root: word(learned::ROOT),
+        point: word(learned::POINT),
     })
 }
 
@@ -211,7 +253,17 @@ fn parse(line: &[u8]) -> Option<Mounted> {
     let id = std::str::from_utf8(fields.first()?).ok()?.parse().ok()?;
     let dash = fields.iter().position(|field| *field == b"-")?;
     let path = PathBuf::from(OsStr::from_bytes(&unoctal(fields.get(4)?)));
-    Some(Mounted { id, path, kind: String::from_utf8_lossy(fields.get(dash + 1)?).into_owned() })
+    let is_mapped = fields.get(5)?.split(|byte| *byte == b',').any(|option| option == b"idmapped");
+    Some(Mounted { id, path, kind: String::from_utf8_lossy(fields.get(dash + 1)?).into_owned(), is_mapped })
+}
+
+/// Refuses where a mount that this process sees maps ids.
+pub(super) fn refuse_mapped() -> Result<(), LsmError> {
+    let text = fs::read("/proc/self/mountinfo").map_err(system("read the mounts"))?;
+    match text.split(|byte| *byte == b'\n').filter_map(parse).find(|mounted| mounted.is_mapped) {
+        Some(mounted) => Err(LsmError::Mapped(mounted.path)),
+        None => Ok(()),
+    }
 }
 
 /// The number of the mount that a descriptor leads to.

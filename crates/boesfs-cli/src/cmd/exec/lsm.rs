@@ -9,7 +9,7 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::lsm::{Access, Armed, Cgroup, Doubts, Guard, Keeper, Tree};
+use boesfs_runtime::lsm::{self, Access, Armed, Cgroup, Doubts, Guard, Keeper, Tree};
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::Classes;
@@ -33,6 +33,7 @@ pub(super) struct Prepared {
 /// It cannot enforce it for these subjects, or does not take it.
 pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes) -> Result<Prepared> {
     let class = classes.single();
+    lsm::fits(object)?;
     // Forked first: there is one thread.
     let keeper = Keeper::start(Cgroup::new()?)?;
     let guard = load(args, object, class, &keeper)?;

@@ -11,7 +11,7 @@ use super::{NAME_BYTES, event, who};
 use crate::tables::{NOBODY, ROW_ABSENT, ROW_LISTED, StateId, verdict_bits};
 
 /// The version of the interface. An object and a module of different versions refuse each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Bytes of a policy's name with its zero byte.
 pub const POLICY_NAME: usize = 64;
 /// Bytes of an event whose path is short: what most take of the ring buffer.
@@ -156,6 +156,9 @@ struct boesfs_event {
 \t__u32 cut;
 \t__u32 place;
 \t__u32 doubt;
+\t__u32 user;
+\t__u32 pad;
+\t__u64 when;
 \t__u8 comm[16];
 \t__u8 path[BOESFS_EVENT_PATH];
 };
@@ -229,6 +232,8 @@ mod tests {
             ("cut", event::CUT),
             ("place", event::PLACE),
             ("doubt", event::DOUBT),
+            ("user", event::USER),
+            ("when", event::WHEN),
             ("comm", event::COMM),
             ("path", event::PATH),
             ("", EVENT_BYTES),

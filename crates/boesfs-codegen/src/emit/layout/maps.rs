@@ -22,6 +22,8 @@ pub enum Map {
     Events,
     /// By task: the address of the dentry of a directory that it is renaming; 0 if it is renaming none.
     Renaming,
+    /// By address of the dentry of a directory: the places whose mount point it is or is above, see [`moved`].
+    Above,
     /// By task: the state of its executable from the root of executables; 0: not known, [`UNTOLD`]: it could not be told.
     Executable,
 }
@@ -43,7 +45,7 @@ pub enum MapKind {
 
 impl Map {
     /// Every map, in the order of their definitions.
-    pub const ALL: [Map; 9] = [
+    pub const ALL: [Map; 10] = [
         Map::Request,
         Map::Mounts,
         Map::Supers,
@@ -52,6 +54,7 @@ impl Map {
         Map::Scratch,
         Map::Events,
         Map::Renaming,
+        Map::Above,
         Map::Executable,
     ];
 
@@ -67,6 +70,7 @@ impl Map {
             Map::Scratch => "scratch",
             Map::Events => "events",
             Map::Renaming => "renaming",
+            Map::Above => "above",
             Map::Executable => "executable",
         }
     }
@@ -82,7 +86,7 @@ impl Map {
     pub const fn kind(self) -> MapKind {
         match self {
             Map::Request => MapKind::Array,
-            Map::Mounts | Map::Supers | Map::Handed => MapKind::Hash,
+            Map::Mounts | Map::Supers | Map::Handed | Map::Above => MapKind::Hash,
             Map::Dirs => MapKind::InodeStorage,
             Map::Scratch | Map::Renaming | Map::Executable => MapKind::TaskStorage,
             Map::Events => MapKind::RingBuffer,
@@ -94,7 +98,7 @@ impl Map {
     pub const fn key_bytes(self) -> usize {
         match self {
             Map::Request | Map::Dirs | Map::Scratch | Map::Renaming | Map::Executable => 4,
-            Map::Mounts | Map::Supers | Map::Handed => 8,
+            Map::Mounts | Map::Supers | Map::Handed | Map::Above => 8,
             Map::Events => 0,
         }
     }
@@ -107,6 +111,7 @@ impl Map {
             Map::Mounts => place::BYTES,
             Map::Supers => supers::BYTES,
             Map::Handed | Map::Dirs | Map::Renaming | Map::Executable => 8,
+            Map::Above => moved::PLACES,
             Map::Scratch => scratch::BYTES,
             Map::Events => 0,
         }
@@ -119,15 +124,16 @@ impl Map {
             Map::Request => 1,
             Map::Mounts | Map::Supers => 4096,
             Map::Handed => 16,
+            Map::Above => 1 << 14,
             Map::Dirs | Map::Scratch | Map::Renaming | Map::Executable => 0,
             Map::Events => 1 << 22,
         }
     }
 
-    /// `BPF_F_NO_PREALLOC` for storage, which must have it.
+    /// `BPF_F_NO_PREALLOC` for storage, which must have it, and for what has few entries of the many that there can be.
     #[must_use]
     pub const fn flags(self) -> u32 {
-        matches!(self.kind(), MapKind::InodeStorage | MapKind::TaskStorage) as u32
+        (matches!(self.kind(), MapKind::InodeStorage | MapKind::TaskStorage) || matches!(self, Map::Above)) as u32
     }
 }
 
@@ -216,8 +222,18 @@ pub mod live {
     pub const ARMED: usize = 8;
     /// `u64`s: how often something was refused without a verdict, by [`super::Doubt`], or an event was lost.
     pub const COUNTERS: usize = 16;
+    /// `u32`: where the number of a process in the agent's PID namespace is in its `struct pid`.
+    pub const NUMBER: usize = 80;
+    /// Bytes: not 0 for a place that is not where it was, see [`super::moved`].
+    pub const MOVED: usize = 128;
     /// Bytes of it.
-    pub const BYTES: usize = 128;
+    pub const BYTES: usize = MOVED + super::moved::PLACES;
+}
+
+/// Which places a directory is above: a byte for each, 1 if it is. Places with one number here share the fate of each other.
+pub mod moved {
+    /// Bytes of it: a power of two.
+    pub const PLACES: usize = 256;
 }
 
 /// Why there is no verdict: refused, counted and recorded.
@@ -232,7 +248,7 @@ pub enum Doubt {
     Deep = 2,
     /// Renamed while it was looked at, again and again.
     Raced = 3,
-    /// Not below the root of its mount: moved out of it.
+    /// Not below the root of its mount: moved out of it. Or that mount is not where it was.
     Nowhere = 4,
     /// No room to work in.
     Room = 5,
@@ -324,7 +340,7 @@ pub mod scratch {
 
 /// Offsets of an event.
 pub mod event {
-    /// `u32`: the thread that asked, by its number in the first PID namespace.
+    /// `u32`: the thread that asked, by its number in the PID namespace of whoever loaded the programs; in the first one, where the module tells.
     pub const THREAD: usize = 0;
     /// `u32`: its process.
     pub const PROCESS: usize = 4;
@@ -342,10 +358,14 @@ pub mod event {
     pub const PLACE: usize = 32;
     /// `u32`: a [`super::Doubt`].
     pub const DOUBT: usize = 36;
+    /// `u32`: its effective user.
+    pub const USER: usize = 40;
+    /// `u64`: when, by the clock `CLOCK_MONOTONIC`, in nanoseconds.
+    pub const WHEN: usize = 48;
     /// 16 bytes: the thread's name.
-    pub const COMM: usize = 40;
+    pub const COMM: usize = 56;
     /// The components below the root of the mount, the last one first, each with a `/` after it.
-    pub const PATH: usize = 56;
+    pub const PATH: usize = 72;
     /// The most bytes of a path.
     pub const PATH_BYTES: usize = 4096;
     /// Room after them, so that the longest name fits wherever the path ends.

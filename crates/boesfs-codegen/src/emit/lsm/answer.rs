@@ -98,11 +98,30 @@ pub(super) fn answer(a: &mut Assembler) {
     a.mov(R::R2, 0);
     a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R2);
     a.store(Size::B4, R::R0, at(event::PLACE), R::R2);
-    a.helper(Helper::GetCurrentPidTgid);
+    a.note("who, and when");
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.mov(R::R9, R::R0);
+    a.load_field(Size::B8, R::R1, R::R9, Field::TASK_CRED);
+    a.load_field(Size::B4, R::R2, R::R1, Field::CRED_EFFECTIVE);
     a.load(Size::B8, R::R1, R::R10, ROOM);
-    a.store(Size::B4, R::R1, at(event::THREAD), R::R0);
-    a.alu(AluOp::Rsh, R::R0, 32);
-    a.store(Size::B4, R::R1, at(event::PROCESS), R::R0);
+    a.store(Size::B4, R::R1, at(event::USER), R::R2);
+    for (to, leads) in [(event::THREAD, false), (event::PROCESS, true)] {
+        if leads {
+            a.load_field(Size::B8, R::R9, R::R9, Field::TASK_LEADER);
+        }
+        // Numbers of a process, one for each namespace that it is in, stand in an array.
+        a.load_field(Size::B8, R::R3, R::R9, Field::TASK_PID);
+        a.place(R::R1, Place::Data(Data::Live));
+        a.load(Size::B4, R::R1, R::R1, live::NUMBER as i16);
+        a.alu(AluOp::Add, R::R3, R::R1);
+        peek(a, KEY, 4);
+        a.load(Size::B8, R::R2, R::R10, KEY);
+        a.load(Size::B8, R::R1, R::R10, ROOM);
+        a.store(Size::B4, R::R1, at(to), R::R2);
+    }
+    a.helper(Helper::KtimeGetNs);
+    a.load(Size::B8, R::R1, R::R10, ROOM);
+    a.store(Size::B8, R::R1, at(event::WHEN), R::R0);
     a.alu(AluOp::Add, R::R1, i32::from(at(event::COMM)));
     a.mov(R::R2, 16);
     a.helper(Helper::GetCurrentComm);

@@ -7,7 +7,7 @@ use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Map, UNTOLD, place};
 
-use super::find::{lookup, ready};
+use super::find::{lookup, ready, unless_moved};
 use super::scope::{F_CREATE, begin, of_this_task, peek};
 
 use Reg as R;
@@ -52,6 +52,7 @@ fn bprm_committed_creds(a: &mut Assembler) {
     a.load(Size::B4, R::R1, R::R8, place::EXECUTABLES as i16);
     a.branch(Test::Eq, R::R1, 0, tell);
     a.note("state = climb(scratch), from the root of executables");
+    unless_moved(a, (R::R8, 0), untold);
     ready(a, R::R7, (R::R8, 0), place::EXECUTABLES, untold);
     a.call("climb");
     a.mov(R::R9, R::R0);

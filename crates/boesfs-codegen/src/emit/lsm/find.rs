@@ -4,7 +4,9 @@ use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, place, scratch, session, supers};
+use crate::emit::layout::{
+    Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, moved, place, scratch, session, supers,
+};
 use crate::emit::{Facts, add_table};
 
 use super::entries::{Asked, plain};
@@ -241,7 +243,7 @@ fn shown(a: &mut Assembler) {
 fn by_places(a: &mut Assembler, facts: Facts<'_>) {
     const HARSHEST: i16 = -8;
     a.static_function("by_places");
-    let (done, room, several) = (a.label(), a.label(), a.label());
+    let (done, room, several, moved) = (a.label(), a.label(), a.label(), a.label());
     a.note("too many mounts");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
@@ -259,6 +261,7 @@ fn by_places(a: &mut Assembler, facts: Facts<'_>) {
         a.wide(R::R9, PASSED);
         a.load(Size::B4, R::R1, R::R7, (at + place::JUDGED) as i16);
         a.branch(Test::Eq, R::R1, 0, judged);
+        unless_moved(a, (R::R7, at), moved);
         ready(a, R::R6, (R::R7, at), place::STATE, room);
         a.call("climb");
         a.mov(R::R9, R::R0);
@@ -298,6 +301,8 @@ fn by_places(a: &mut Assembler, facts: Facts<'_>) {
     doubt(a, Doubt::Several);
     a.bind(room);
     doubt(a, Doubt::Room);
+    a.bind(moved);
+    doubt(a, Doubt::Nowhere);
 }
 
 /// `outside(address of a dentry) -> found`: of an object that is of no mount of the tree.
@@ -478,15 +483,21 @@ fn climbed(a: &mut Assembler) {
     const LEFT: i16 = -16;
     const SCRATCH: i16 = -24;
     a.static_function("climbed");
-    let (judged, below, again, once, leave, room) = (a.label(), a.label(), a.label(), a.label(), a.label(), a.label());
+    let (judged, below, again, once) = (a.label(), a.label(), a.label(), a.label());
+    let (leave, room, moved) = (a.label(), a.label(), a.label());
     a.note("a mount that is not judged");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
     a.load(Size::B4, R::R1, R::R7, place::JUDGED as i16);
     a.branch(Test::Ne, R::R1, 0, judged);
     pass(a);
-    a.note("the root of its mount");
+    a.note("a mount that is not where it was");
     a.bind(judged);
+    // After what is compared with when the state is kept.
+    a.place(R::R1, Place::Data(Data::Live));
+    a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
+    unless_moved(a, (R::R7, 0), moved);
+    a.note("the root of its mount");
     a.load(Size::B8, R::R1, R::R7, place::ROOT as i16);
     a.branch(Test::Ne, R::R6, R::R1, below);
     a.load(Size::B4, R::R0, R::R7, place::STATE as i16);
@@ -495,8 +506,6 @@ fn climbed(a: &mut Assembler) {
     a.bind(below);
     // Before: what is climbed by says whether it still was the parent.
     a.load_field(Size::B8, R::R9, R::R6, Field::DENTRY_PARENT);
-    a.place(R::R1, Place::Data(Data::Live));
-    a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
     a.mov(R::R1, TRIES);
     a.store(Size::B8, R::R10, LEFT, R::R1);
     a.bind(again);
@@ -542,6 +551,18 @@ fn climbed(a: &mut Assembler) {
     a.exit();
     a.bind(room);
     doubt(a, Doubt::Room);
+    a.bind(moved);
+    doubt(a, Doubt::Nowhere);
+}
+
+/// Goes to `moved` if the place, at an offset of what a register points to, is not where it was when it was told. Changes r1 and r2.
+pub(super) fn unless_moved(a: &mut Assembler, (place, at): (Reg, usize), moved: Label) {
+    a.load(Size::B4, R::R1, place, (at + place::NUMBER) as i16);
+    a.alu(AluOp::And, R::R1, moved::PLACES as i32 - 1);
+    a.place(R::R2, Place::Data(Data::Live));
+    a.alu(AluOp::Add, R::R2, R::R1);
+    a.load(Size::B1, R::R1, R::R2, live::MOVED as i16);
+    a.branch(Test::Ne, R::R1, 0, moved);
 }
 
 /// Goes to `target` where states are not kept: something moves, generations have come to their end, or this mount's are not to be.

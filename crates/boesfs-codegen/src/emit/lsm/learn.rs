@@ -25,8 +25,12 @@ pub mod learned {
     pub const SUPER: usize = 24;
     /// Out, `u64`: that of the root of its mount.
     pub const ROOT: usize = 32;
+    /// Out, `u64`: that of the dentry that the mount stands on.
+    pub const POINT: usize = 40;
+    /// Out, `u64`: how many PID namespaces are around that of the process.
+    pub const LEVEL: usize = 48;
     /// Bytes of it.
-    pub const BYTES: usize = 40;
+    pub const BYTES: usize = 56;
 }
 
 /// Registers: r6 the context, r7 the descriptor, then the file; r8 the mount.
@@ -63,6 +67,20 @@ pub(super) fn learn(a: &mut Assembler) {
             a.mov(R::R8, R::R1);
         }
     }
+    a.note("what that stands on: the mount is a part of a larger structure");
+    a.mov(R::R3, R::R8);
+    a.mov(R::R1, 0);
+    a.add_field(R::R1, Field::WHOLE_MOUNT);
+    a.alu(AluOp::Sub, R::R3, R::R1);
+    a.add_field(R::R3, Field::MOUNT_POINT);
+    read(a, WORD, bad);
+    a.load(Size::B8, R::R1, R::R10, WORD);
+    a.store(Size::B8, R::R6, learned::POINT as i16, R::R1);
+    a.note("how deep in PID namespaces this process is");
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.load_field(Size::B8, R::R1, R::R0, Field::TASK_PID);
+    a.load_field(Size::B4, R::R1, R::R1, Field::PID_LEVEL);
+    a.store(Size::B8, R::R6, learned::LEVEL as i16, R::R1);
     a.mov(R::R0, 0);
     a.exit();
     a.note("no such descriptor");

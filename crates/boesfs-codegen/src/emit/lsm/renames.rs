@@ -10,9 +10,10 @@
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, Map, dir_bits, live};
+use crate::emit::layout::{Data, Map, dir_bits, live, moved};
 
 use super::entries::{S_IFDIR, S_IFMT};
+use super::find::lookup;
 use super::scope::{F_CREATE, entry, of_this_task, peek_inode};
 
 use Reg as R;
@@ -43,6 +44,7 @@ fn begins(a: &mut Assembler) {
     a.note("a directory");
     a.load(Size::B8, R::R7, R::R6, 8);
     unless_directory(a, R::R7, leave);
+    moves_mounts(a);
     a.note("the first of this task: it moves. No room to remember it: for good");
     of_this_task(a, Map::Renaming, F_CREATE);
     a.constant(R::R8, GENERATION | 1);
@@ -58,6 +60,30 @@ fn begins(a: &mut Assembler) {
     a.bind(leave);
     a.mov(R::R0, 0);
     a.exit();
+}
+
+/// Where the directory in r7 is a mount point of the sandbox's tree, or above one: what is mounted there is not where it was. Before the
+/// generation ends, so that whoever keeps a state of the next one has seen it. Changes r9.
+fn moves_mounts(a: &mut Assembler) {
+    let (leave, next, stays) = (a.label(), a.label(), a.label());
+    a.note("places that it is above are where they were no more");
+    a.store(Size::B8, R::R10, WORD, R::R7);
+    lookup(a, Map::Above, WORD);
+    a.branch(Test::Eq, R::R0, 0, leave);
+    a.mov(R::R9, 0);
+    a.mov(R::R4, 1);
+    a.bind(next);
+    a.mov(R::R2, R::R0);
+    a.alu(AluOp::Add, R::R2, R::R9);
+    a.load(Size::B1, R::R3, R::R2, 0);
+    a.branch(Test::Eq, R::R3, 0, stays);
+    a.place(R::R2, Place::Data(Data::Live));
+    a.alu(AluOp::Add, R::R2, R::R9);
+    a.store(Size::B1, R::R2, live::MOVED as i16, R::R4);
+    a.bind(stays);
+    a.alu(AluOp::Add, R::R9, 1);
+    a.branch(Test::Lt, R::R9, moved::PLACES as i32, next);
+    a.bind(leave);
 }
 
 fn ends(a: &mut Assembler) {
