@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::Cgroup;
+use crate::sandbox::reload::Asked;
 use crate::sandbox::sys::{self, Disposition, SignalSet};
 
 /// Signals that end it.
@@ -40,14 +41,19 @@ impl Interrupts {
         signals.descriptor().map(Interrupts)
     }
 
-    /// Waits for one, or until no task is left in `cgroup`.
+    /// Waits for one, or until no task is left in `cgroup`. Meanwhile, who asks for it by `boesfs reload` has `reload` put the policy as it is written now
+    /// in the place of the one in force.
     ///
     /// # Errors
     /// It cannot be waited for.
-    pub fn or_empty(&self, cgroup: &Cgroup) -> io::Result<End> {
+    pub fn or_empty(&self, cgroup: &Cgroup, reload: &mut dyn FnMut() -> Result<String, String>) -> io::Result<End> {
         loop {
             if let Some(received) = sys::next_signal(&self.0) {
-                return Ok(End::Signal(received.signal));
+                match Asked::with(received) {
+                    Some(asked) => asked.answer(&reload()),
+                    None => return Ok(End::Signal(received.signal)),
+                }
+                continue;
             }
             if !cgroup.is_populated() {
                 return Ok(End::Empty);

@@ -113,7 +113,7 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
     agent.terminal.take_back();
     // The rest comes too late for a command that has ended; a question gets an answer.
     while let Some(received) = sys::next_signal(&incoming) {
-        if let Some(asked) = asked(received) {
+        if let Some(asked) = Asked::with(received) {
             asked.answer(&Err("the command has ended".to_owned()));
         }
     }
@@ -221,7 +221,7 @@ impl Agent<'_> {
     }
 
     fn take_signal(&mut self, received: Received, note: &mut dyn FnMut(&str)) {
-        if let Some(asked) = asked(received) {
+        if let Some(asked) = Asked::with(received) {
             let result = self.layer.reload();
             note(result.as_ref().map_or_else(|kept| kept.as_str(), |done| done.as_str()));
             asked.answer(&result);
@@ -313,11 +313,6 @@ impl Agent<'_> {
             }
         }
     }
-}
-
-/// The request that this signal is, if it is one.
-fn asked(Received { signal, queued, .. }: Received) -> Option<Asked> {
-    queued.filter(|_| signal == libc::SIGHUP).and_then(|(pid, value)| Asked::by(pid, value))
 }
 
 /// How child `pid` ended, if it did.

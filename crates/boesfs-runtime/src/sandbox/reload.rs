@@ -17,7 +17,7 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use super::sys;
+use super::sys::{self, Received};
 
 /// The upper half of the signal's value; the lower one is the number of the request.
 const ASKS: u64 = 0x426f_6573_0000_0000;
@@ -116,19 +116,24 @@ fn receive(socket: &OwnedFd, agent: Pid) -> rustix::io::Result<Option<Result<Str
 
 /// A request that an agent got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     pid: u32,
     nonce: u32,
 }
 
 impl Asked {
     /// The request behind a signal of process `pid` with `value`, if it is one.
-    pub(super) fn by(pid: u32, value: u64) -> Option<Asked> {
+    fn by(pid: u32, value: u64) -> Option<Asked> {
         (value & !u64::from(u32::MAX) == ASKS).then_some(Asked { pid, nonce: value as u32 })
     }
 
+    /// The request that a signal is, if it is one.
+    pub(crate) fn with(Received { signal, queued, .. }: Received) -> Option<Asked> {
+        queued.filter(|_| signal == libc::SIGHUP).and_then(|(pid, value)| Asked::by(pid, value))
+    }
+
     /// Tells the asker what became of it. One who is gone, or in another pid namespace, is not told.
-    pub(super) fn answer(self, result: &Result<String, String>) {
+    pub(crate) fn answer(self, result: &Result<String, String>) {
         let (tag, text) = match result {
             Ok(text) => (b'+', text),
             Err(text) => (b'-', text),

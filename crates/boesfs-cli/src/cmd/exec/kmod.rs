@@ -53,7 +53,7 @@ pub(super) fn run(
     let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     // What the kernel has of it is in the kernel.
     let manifest = object.manifest;
-    let mut layer = Kmod { args, manifest, class, registered, tree, recorder: recorder.clone(), watch: None };
+    let mut layer = Kmod { args, keep, manifest, class, registered, tree, recorder: recorder.clone(), watch: None };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
     drop(layer);
     finish(args, recorder);
@@ -63,6 +63,8 @@ pub(super) fn run(
 /// The kernel module's hook at work. What listens ends before the policy goes.
 struct Kmod<'a> {
     args: &'a ExecArgs,
+    /// The capabilities that processes keep.
+    keep: CapabilitySet,
     /// Of the policy in force.
     manifest: Manifest,
     class: Option<ClassId>,
@@ -81,7 +83,7 @@ impl Layer for Kmod<'_> {
     }
 
     fn reload(&mut self) -> Result<String, String> {
-        let new = renew::read(self.args, Hook::Kmod, &self.manifest, self.class)?;
+        let new = renew::read(self.args, Hook::Kmod, &self.manifest, self.class, self.keep)?;
         if new.class != self.class {
             return Err("the session's roles have another number in it: start the sandbox anew".to_owned());
         }

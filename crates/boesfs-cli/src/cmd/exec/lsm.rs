@@ -74,6 +74,7 @@ pub(super) fn run(
     let doubts = Doubts::default();
     let mut layer = Lsm {
         args,
+        keep,
         object,
         class,
         keeper: &keeper,
@@ -116,6 +117,8 @@ pub(super) fn tell_programs(guard: &Guard) {
 /// The hook at work.
 struct Lsm<'a> {
     args: &'a ExecArgs,
+    /// The capabilities that processes keep.
+    keep: CapabilitySet,
     /// The policy in force.
     object: PolicyObject,
     /// That of everyone; none: each subject's own.
@@ -153,7 +156,7 @@ impl Layer for Lsm<'_> {
     /// The new programs are attached before the old ones are detached: in between, both must allow.
     fn reload(&mut self) -> Result<String, String> {
         let Some((_, members)) = self.armed else { return Err("the command has not been started yet".to_owned()) };
-        let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, self.class)?;
+        let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, self.class, self.keep)?;
         let class = new.class;
         let executables = |manifest: &Manifest| !manifest.subjects.exes.is_empty();
         if class.is_none() && (executables(&self.object.manifest) || executables(&new.object.manifest)) {

@@ -33,6 +33,9 @@ use super::environment;
 use crate::hooks::{self, Choice};
 use crate::load::{self, LoadError, Setting, SystemNames};
 
+/// What tasks of a cgroup that is there may have: nobody knows whose they are.
+const CHANGES_USER: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
+
 /// The exit status of a failed set-up, as of env(1).
 const SETUP_FAILED: u8 = 125;
 
@@ -179,9 +182,7 @@ fn try_exec(args: &ExecArgs) -> Result<Ended> {
     let asked_here = args.cgroup.is_none() && candidates == [Hook::Fuse];
     let object = if asked_here { load::functions(&args.policy, &setting(args))? } else { read(args)? };
     if let Some(path) = &args.cgroup {
-        // Nobody knows whose tasks come and go there.
-        let any = CapabilitySet::SETUID | CapabilitySet::SETGID;
-        return police::run(args, &object, &classes(args, &object.manifest, any)?, path);
+        return police::run(args, &object, &classes(args, &object.manifest, CHANGES_USER)?, path);
     }
     let keep = args.cap.iter().copied().collect::<CapabilitySet>();
     let classes = classes(args, &object.manifest, keep)?;

@@ -3,15 +3,44 @@
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
+use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::hook::{Hook, Lost};
 use boesfs_runtime::lsm::{Cgroup, Doubts, End, Interrupts, Keeper, Tree};
 use boesfs_runtime::sandbox::Ended;
 use boesfs_runtime::sandbox::session::Classes;
 
 use super::choose::describe;
+use super::renew::{self, Renewed};
 use super::{ExecArgs, finish, lsm, recorder};
 use crate::hooks::Choice;
+
+/// Why a policy in which something may only be appended to is not held here.
+const GOES_AROUND: &str =
+    "fallocate(2), RWF_NOAPPEND and io_submit(2) go around `append` without `write`: nothing filters system calls here";
+
+/// Why roles of executables are refused.
+const UNTOLD: &str = "the policy has roles for executables, and what the tasks of a cgroup that is there execute was not seen: \
+                      name the roles with --role";
+
+/// The policy in force.
+struct Policed {
+    manifest: Manifest,
+    /// That of everyone; none: each subject's own.
+    class: Option<ClassId>,
+}
+
+impl Policed {
+    /// The policy as it is written now, if it can take the place of this one.
+    fn renewed(&self, args: &ExecArgs) -> Result<Renewed, String> {
+        let new = renew::read(args, Hook::Lsm, &self.manifest, self.class, super::CHANGES_USER)?;
+        if new.class.is_none() && !new.object.manifest.subjects.exes.is_empty() {
+            return Err(UNTOLD.to_owned());
+        }
+        Ok(new)
+    }
+}
 
 /// Judges the tasks of the cgroup at `path` until it is interrupted, or none is left.
 pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, path: &Path) -> Result<Ended> {
@@ -27,17 +56,12 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     }
     let class = classes.single();
     if class.is_none() && !manifest.subjects.exes.is_empty() {
-        bail!(
-            "the policy has roles for executables, and what the tasks of a cgroup that is there execute was not seen: \
-             name the roles with --role"
-        );
+        bail!(UNTOLD);
     }
     let keeper = Keeper::start(Cgroup::existing(path)?)?;
     let guard = lsm::load(args, object, class, &keeper)?;
     if guard.appends_only() {
-        eprintln!(
-            "boesfs: fallocate(2), RWF_NOAPPEND and io_submit(2) go around `append` without `write`: nothing filters system calls here"
-        );
+        eprintln!("boesfs: {GOES_AROUND}");
     }
     if !args.best_effort && (!losses.is_empty() || guard.appends_only()) {
         bail!("the {} hook cannot enforce {} as written on a cgroup", Hook::Lsm, args.policy.display());
@@ -49,11 +73,24 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     if args.verbose {
         lsm::tell_programs(&guard);
     }
-    let armed = guard.arm(&keeper, Tree::Found, &object.tables, recorder.clone(), &doubts)?;
+    let mut armed = guard.arm(&keeper, Tree::Found, &object.tables, recorder.clone(), &doubts)?;
     if !args.quiet {
         eprintln!("boesfs: the tasks of {} are judged by {} until this is interrupted", path.display(), manifest.name);
     }
-    let end = interrupts.or_empty(keeper.cgroup());
+    let mut policy = Policed { manifest: manifest.clone(), class };
+    let end = interrupts.or_empty(keeper.cgroup(), &mut || {
+        let new = policy.renewed(args)?;
+        let guard = lsm::load(args, &new.object, new.class, &keeper).map_err(|error| format!("{error:#}"))?;
+        if guard.appends_only() && !args.best_effort {
+            return Err(format!("something may be appended to that may not be written: {GOES_AROUND}"));
+        }
+        // The new programs judge before the old ones go: in between, both must allow.
+        let recorder = recorder.named(new.names);
+        let renewed = guard.arm(&keeper, Tree::Found, &new.object.tables, recorder, &doubts);
+        armed = renewed.map_err(|error| error.to_string())?;
+        policy = Policed { manifest: new.object.manifest, class: new.class };
+        Ok(format!("policy {} is in force, as it is written now", policy.manifest.name))
+    });
     drop(armed);
     drop(keeper);
     finish(args, recorder);

@@ -6,7 +6,8 @@ use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::{ClassId, RoleId};
 use boesfs_runtime::audit::Names;
-use boesfs_runtime::hook::Hook;
+use boesfs_runtime::hook::{Hook, Loss, Lost};
+use rustix::thread::CapabilitySet;
 
 use super::ExecArgs;
 use super::choose::describe;
@@ -15,24 +16,36 @@ use super::choose::describe;
 pub(super) struct Renewed {
     pub(super) object: PolicyObject,
     pub(super) names: Names,
-    /// The class with the session's roles.
+    /// The class of everyone; none: each subject's own.
     pub(super) class: Option<ClassId>,
 }
 
-/// Reads the policy again, for subjects that have the roles of `class` in the policy behind `old`.
+/// Reads the policy again, for subjects that have the roles of `class` in the policy behind `old`, if they were named on the command line; else for those
+/// that the new one assigns, where processes keep the capabilities `keep`.
 ///
 /// # Errors
 /// Why it cannot take the other one's place; its mistakes are shown on standard error.
-pub(super) fn read(args: &ExecArgs, hook: Hook, old: &Manifest, class: Option<ClassId>) -> Result<Renewed, String> {
+pub(super) fn read(
+    args: &ExecArgs,
+    hook: Hook,
+    old: &Manifest,
+    class: Option<ClassId>,
+    keep: CapabilitySet,
+) -> Result<Renewed, String> {
     let object = super::read(args).map_err(|error| {
         error.show("boesfs");
         error.to_string()
     })?;
     let losses = hook.losses(&object.manifest);
-    if let Some(loss) = losses.first().filter(|_| !args.best_effort) {
+    // Of a cgroup that is there, nothing is made anew.
+    let lost = |loss: &&Loss| args.cgroup.is_none() || loss.what != Lost::Place;
+    if let Some(loss) = losses.iter().find(lost).filter(|_| !args.best_effort) {
         return Err(describe(hook, loss, &object.manifest));
     }
-    let class = class.map(|class| same_roles(old, class, &object.manifest)).transpose()?;
+    let class = match class {
+        Some(class) if !args.role.is_empty() => Some(same_roles(old, class, &object.manifest)?),
+        _ => super::classes(args, &object.manifest, keep).map_err(|error| error.to_string())?.single(),
+    };
     Ok(Renewed { names: Names(Arc::new(object.manifest.clone())), class, object })
 }
 

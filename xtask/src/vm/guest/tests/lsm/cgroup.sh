@@ -27,6 +27,10 @@ while :; do
         read -r line </srv/box/source/f || wrong no read of what is allowed
         echo $$ >/sys/fs/cgroup/cgroup.procs && wrong left the cgroup
         ;;
+    changed)
+        read -r line </srv/box/secret/f || wrong no read of what is allowed now
+        read -r line </srv/box/source/f && wrong read of what is refused now
+        ;;
     free)
         read -r line </srv/box/secret/f || wrong judged by nobody
         ;;
@@ -70,9 +74,24 @@ ask free
 police
 ask judged
 read -r line </srv/box/secret/f || fail "a task outside is judged"
+# A new policy takes the place of this one; one that cannot does not.
+cp policy.bfs old.bfs
+sed 's|"/srv/box/secret/"|"/srv/box/source/"|' old.bfs >policy.bfs
+want 0 boesfs reload $agent
+ask changed
+echo 'policy lab; default deny' >policy.bfs
+want 1 boesfs reload $agent
+printf 'role r { allow read on "/"; }\nexe "/usr/bin/dash" : r;\n' | cat old.bfs - >policy.bfs
+want 1 boesfs reload $agent 2>told
+has told 'name the roles with --role'
+ask changed
+cp old.bfs policy.bfs
+want 0 boesfs reload $agent
+ask judged
 kill -TERM $agent
 want 143 wait $agent
 has said 'denied read /srv/box/secret/f'
+has said 'denied read /srv/box/source/f'
 has said 'denied read /srv/box/bound/f'
 ask free
 
