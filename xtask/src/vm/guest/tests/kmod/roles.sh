@@ -72,6 +72,35 @@ $k -c "
 " 2>/dev/null || { echo "keeper: $?"; exit 1; }
 reads exe $k
 '
+# Where nobody inside may write to that path or give another file that name, nobody puts a program of his own there: not by a copy, a move, a
+# link, an exchange, nor by moving directories. (A rule of the module's own against moves alone would keep nobody from copying.)
+keeper
+cp policy.bfs open.bfs
+echo 'deny edit on "{program}";' >>policy.bfs
+inside 0 "$start"'
+cp /usr/bin/dash /srv/tmp/mine
+exchange() { python3 -c "import ctypes, sys; sys.exit(ctypes.CDLL(None).renameat2(-100, b\"$1\", -100, b\"$2\", 2) != 0)"; }
+attempts=0
+fails() { if "$@" 2>/dev/null; then echo "done: $*"; exit 13; fi; attempts=$((attempts + 1)); }
+fails cp /srv/tmp/mine $k
+fails mv /srv/tmp/mine $k
+fails ln -f /srv/tmp/mine $k
+fails ln -sf /srv/tmp/mine $k
+fails exchange /srv/tmp/mine $k
+fails mv $k /srv/bin/else
+fails rm $k
+fails mv /srv/bin /srv/tmp/bin
+mkdir /srv/tmp/new && cp /usr/bin/dash /srv/tmp/new/keeper
+fails exchange /srv/tmp/new /srv/bin
+[ $attempts = 9 ]
+reads exe $k
+refused exe /srv/tmp/mine
+'
+same /srv/bin/keeper /usr/bin/dash
+[ "$(find /srv/bin -inum "$(stat -c %i /srv/bin/keeper)")" = /srv/bin/keeper ] || fail "the keeper has moved"
+rm -r /srv/tmp/bin /srv/tmp/new
+mv open.bfs policy.bfs
+
 # Threads and forks have it as their process does.
 keeper
 inside 0 "$start"'$k -c "( read line </srv/vault/exe ) && ( ( read line </srv/vault/exe ) )"'
