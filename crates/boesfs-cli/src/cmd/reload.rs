@@ -9,7 +9,7 @@ use rustix::process::Pid;
 /// Make a running `boesfs exec` read its policy again.
 ///
 /// The agent reads the file that it was started with, with the same -D options. Where the new policy cannot take the place
-/// of the old one, that one stays in force, and this says why.
+/// of the old one, that one stays in force, and this says why. Files that are open stay open.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 if the new policy is in force, 1 if the old one stays, 2 for a wrong command line.

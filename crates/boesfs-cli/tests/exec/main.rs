@@ -2,11 +2,11 @@
 //! ordinary user. Needs root, /dev/fuse, setpriv, script and python3.
 
 mod descriptors;
+mod reload;
 mod rig;
 mod terminal;
 
 use std::fs;
-use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 use rig::{EVERYONE, POLICY, Site, Who, agent_below, alive, descendants, err, kill, out, ps, wait_for};
@@ -319,49 +319,6 @@ fn doctor_tells_the_truth() {
     };
     assert!(usable("fuse") && !usable("lsm") && !usable("kmod"), "{report:#}");
     assert_eq!(output.status.code(), Some(0));
-}
-
-#[test]
-fn a_reload_that_the_hook_cannot_do_leaves_the_command_alone() {
-    let site = Site::new();
-    let mut command = site.exec(Who::Root, &[], &["sh", "-c", "echo ready; read line; echo still here"]);
-    let mut running = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("run");
-    let mut output = running.stdout.take().expect("piped");
-    output.read_exact(&mut [0; 6]).expect("ready");
-    let agent = Command::new("pgrep").args(["-P", &running.id().to_string()]).output().expect("pgrep");
-    let reload = |pid: &str| Command::new(site.at("boesfs")).args(["reload", pid]).output().expect("reload");
-    let kept = reload(out(&agent).trim());
-    assert_eq!(kept.status.code(), Some(1), "{kept:?}");
-    assert!(err(&kept).contains("the policy in force stays: "), "{kept:?}");
-    let stranger = reload(&running.id().to_string());
-    assert!(err(&stranger).contains("is no agent of a sandbox"), "{stranger:?}");
-    drop(running.stdin.take());
-    let mut rest = String::new();
-    output.read_to_string(&mut rest).expect("text");
-    assert_eq!((rest.as_str(), running.wait().expect("ends").code()), ("still here\n", Some(0)));
-}
-
-#[test]
-fn a_reload_at_the_end_does_not_end_the_agent() {
-    let site = Site::new();
-    for _ in 0..10 {
-        let running = site.exec(Who::Root, &["--quiet"], &["true"]).spawn().expect("run");
-        let id = running.id().to_string();
-        let asked = Command::new("sh")
-            .args([
-                "-c",
-                "while kill -0 $1; do for agent in $1 $(pgrep -P $1); do \"$0\" reload $agent & done; done; wait",
-            ])
-            .arg(site.at("boesfs"))
-            .arg(&id)
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("ask");
-        let ended = running.wait_with_output().expect("ends");
-        assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-        asked.wait_with_output().expect("ends");
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::handle::Handles;
 use super::lock::Locks;
 use super::node::{Node, Nodes};
 use super::wire::{Attr, AttrOut, Body, EntryOut, InHeader, Out, opcode};
-use super::{Config, EventSink, FuseError, Passthrough, Policy};
+use super::{Config, EventSink, FuseError, Passthrough, Policy, Replacement, Rights, Session, Unreplaceable};
 use crate::sandbox::Privilege;
 
 /// A request being answered.
@@ -44,9 +45,10 @@ impl<'a> Request<'a> {
         self.fs.own.act_as(&self.header, &self.fs.proc)
     }
 
-    /// The node that the request is about.
+    /// The node that the request is about. `ESTALE` where the kernel is to look for its name again.
     pub(super) fn node(&self) -> Result<Arc<Node>, Errno> {
-        self.fs.nodes.get(self.header.nodeid)
+        let node = self.fs.nodes.get(self.header.nodeid)?;
+        if node.is_ambiguous() { Err(Errno::STALE) } else { Ok(node) }
     }
 }
 
@@ -79,6 +81,23 @@ pub(super) struct Fs {
     pub(super) many_callers: bool,
     /// The user and group that the mount's user namespace knows, where it knows no others.
     only_ids: Option<(u32, u32)>,
+    /// Where this process sees the mount.
+    seen_at: PathBuf,
+    /// Whether the kernel keeps the targets of symbolic links.
+    pub(super) keeps_links: bool,
+}
+
+/// What the kernel may keep a name for longer than it was told: it counts in ticks, from when the asking thread goes on.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// The state of `name` in a directory of state `state`.
+pub(super) fn step(policy: &Policy, state: StateId, name: &[u8]) -> StateId {
+    policy.rights.leaf(state).unwrap_or_else(|| policy.checker.step(state, name))
+}
+
+/// Whether the kernel may keep the targets of symbolic links: it gives them to every class, unrecorded. It keeps no refusal.
+pub(super) fn links_may_be_kept(session: Session, rights: &dyn Rights) -> bool {
+    matches!(session, Session::Fixed(_)) && rights.always_plain(Op::Readlink)
 }
 
 /// How long the kernel may keep a name and attributes.
@@ -111,7 +130,27 @@ impl Fs {
             only_ids: (Privilege::of_caller() == Privilege::Ordinary)
                 .then(|| (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())),
             policy: config.policy,
+            seen_at: config.seen_at,
+            keeps_links: false,
         })
+    }
+
+    /// Puts another policy in the place of the one in force. Whoever calls it keeps requests away meanwhile.
+    pub(super) fn replace(&mut self, new: Replacement) -> Result<(), Unreplaceable> {
+        if !self.locks.forwarded() && self.policy.rights.lock_follows_open() && !new.policy.rights.lock_follows_open() {
+            return Err(Unreplaceable::Locks);
+        }
+        if self.keeps_links && !links_may_be_kept(new.session, &*new.policy.rights) {
+            return Err(Unreplaceable::Links);
+        }
+        self.classes = Classes::new(new.session, new.policy.subjects.clone(), &self.seen_at);
+        self.policy = new.policy;
+        self.sink = new.sink;
+        self.hidden = Mutex::default();
+        let policy = &self.policy;
+        self.nodes.restate(|state, name| step(policy, state, name.to_bytes()), self.lifetime + SLACK);
+        self.handles.judge_all();
+        Ok(())
     }
 
     /// Answers one request.

@@ -1,7 +1,7 @@
 //! Open files and directories, and how a node's open files share passthrough.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use rustc_hash::FxHashMap;
@@ -23,6 +23,13 @@ pub(super) struct Backing {
     pub(super) id: i32,
 }
 
+impl Backing {
+    /// Whether somebody has the node open.
+    pub(super) fn is_used(&self) -> bool {
+        self.passing > 0 || self.plain > 0
+    }
+}
+
 /// Which way an open file's data flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -41,9 +48,9 @@ pub(super) struct Handle {
     /// The flags it was opened with.
     pub(super) flags: i32,
     pub(super) way: Way,
-    /// Single reads (writes) are to be judged, because a condition concerns them.
-    pub(super) judge_reads: bool,
-    pub(super) judge_writes: bool,
+    /// Single reads (writes) are to be judged: a condition concerns them, or the policy is another one since it was opened.
+    judge_reads: AtomicBool,
+    judge_writes: AtomicBool,
     /// The kernel does not tell when it is closed: it can hold no POSIX lock.
     pub(super) closes_unheard: bool,
     fd: OnceLock<Held>,
@@ -70,12 +77,28 @@ impl Handle {
             node,
             flags,
             way,
-            judge_reads: false,
-            judge_writes: false,
+            judge_reads: AtomicBool::new(false),
+            judge_writes: AtomicBool::new(false),
             closes_unheard: false,
             fd: held,
             stream: Mutex::default(),
         }
+    }
+
+    /// Sets which single operations are judged.
+    pub(super) fn judge(&self, reads: bool, writes: bool) {
+        self.judge_reads.store(reads, Ordering::Relaxed);
+        self.judge_writes.store(writes, Ordering::Relaxed);
+    }
+
+    /// Whether single reads are judged.
+    pub(super) fn judges_reads(&self) -> bool {
+        self.judge_reads.load(Ordering::Relaxed)
+    }
+
+    /// Whether single writes are judged.
+    pub(super) fn judges_writes(&self) -> bool {
+        self.judge_writes.load(Ordering::Relaxed)
     }
 
     /// Its descriptor below. A passthrough file has one only once something else than data is asked of it.
@@ -116,6 +139,15 @@ impl Handles {
     pub(super) fn get(&self, fh: u64) -> Result<Arc<Handle>, Errno> {
         let map = self.maps[fh as usize % SHARDS].read().unwrap_or_else(PoisonError::into_inner);
         map.get(&fh).cloned().ok_or(Errno::BADF)
+    }
+
+    /// Has single reads and writes judged, of all that are open now.
+    pub(super) fn judge_all(&mut self) {
+        for map in &mut self.maps {
+            for handle in map.get_mut().unwrap_or_else(PoisonError::into_inner).values() {
+                handle.judge(true, true);
+            }
+        }
     }
 
     /// Takes it out.

@@ -57,6 +57,10 @@ impl Fs {
             }
             args
         };
+        if node.is_settling() {
+            // Another node is to be opened: this one has open files by the rules from before.
+            return Err(Errno::STALE);
+        }
         self.judge_open(request, node.state(), flags, args, || node.path())?;
         descriptors::room(Use::Handle)?;
         let truncates = flags & libc::O_TRUNC as u32 != 0;
@@ -117,8 +121,7 @@ impl Fs {
     pub(super) fn mark(&self, handle: &mut Handle, open_flags: u32) {
         handle.closes_unheard = open_flags & flag::FOPEN_NOFLUSH != 0;
         let state = handle.node.state();
-        handle.judge_reads = self.conditional(state, &[Op::Read, Op::Exec]);
-        handle.judge_writes = self.conditional(state, &[Op::Write, Op::Append]);
+        handle.judge(self.conditional(state, &[Op::Read, Op::Exec]), self.conditional(state, &[Op::Write, Op::Append]));
     }
 
     /// Whether data of files of this state may flow past this process, and be mapped from a writable descriptor.
@@ -211,7 +214,7 @@ impl Fs {
         let read: ReadIn = body.take()?;
         let handle = self.handles.get(read.fh)?;
         let fd = self.fd_of(&handle)?;
-        if handle.judge_reads {
+        if handle.judges_reads() {
             let op = if handle.flags as u32 & flag::OPEN_EXEC != 0 { Op::Exec } else { Op::Read };
             self.judge_data(request, &handle, fd, op, read.offset, read.size.into())?;
         }
@@ -225,7 +228,8 @@ impl Fs {
         let data = body.bytes(write.size as usize)?;
         let handle = self.handles.get(write.fh)?;
         let fd = self.fd_of(&handle)?;
-        if handle.judge_writes {
+        // What a mapping has changed was allowed when it was made: there is no caller to refuse it to.
+        if handle.judges_writes() && write.write_flags & flag::WRITE_CACHE == 0 {
             let op = if handle.flags & libc::O_APPEND != 0 { Op::Append } else { Op::Write };
             self.judge_data(request, &handle, fd, op, write.offset, data.len() as u64)?;
         }
@@ -318,7 +322,7 @@ impl Fs {
         let (from, to) = (self.handles.get(copy.fh_in)?, self.handles.get(copy.fh_out)?);
         let (fd_in, fd_out) = (self.fd_of(&from)?, self.fd_of(&to)?);
         let len = copy.len.min(COPY_MAX);
-        if from.judge_reads {
+        if from.judges_reads() {
             self.judge_data(request, &from, fd_in, Op::Read, copy.off_in, len)?;
         }
         self.judge_data(request, &to, fd_out, Op::Write, copy.off_out, len)?;

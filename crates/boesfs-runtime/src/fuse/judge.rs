@@ -27,10 +27,7 @@ pub(super) fn errno(effect: Effect) -> Errno {
 impl Fs {
     /// The state of `name` in a directory whose state is `state`.
     pub(super) fn step(&self, state: StateId, name: &[u8]) -> StateId {
-        match self.policy.rights.leaf(state) {
-            Some(next) => next,
-            None => self.policy.checker.step(state, name),
-        }
+        super::fs::step(&self.policy, state, name)
     }
 
     /// Refuses, or records, or lets pass the operation `op` on an object of state `state`.

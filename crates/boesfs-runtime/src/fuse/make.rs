@@ -21,7 +21,7 @@ use super::node::{Inode, Node};
 use super::wire::{Body, CreateIn, LinkIn, MkdirIn, MknodIn, OpenOut, Out};
 
 /// The name that stands for a file without a name, as the kernel's own `d_mark_tmpfile` gives: no literal pattern is meant for it.
-const UNNAMED: &[u8] = b"#tmpfile";
+pub(super) const UNNAMED: &CStr = c"#tmpfile";
 
 thread_local! {
     /// The umask this thread has.
@@ -127,8 +127,8 @@ impl Fs {
     pub(super) fn tmpfile(&self, request: &Request<'_>, body: &mut Body<'_>, out: &mut Out) -> Result<(), Errno> {
         let create: CreateIn = body.take()?;
         let parent = request.node()?;
-        let state = self.step(parent.state(), UNNAMED);
-        let path = || parent.path_of(c"#tmpfile");
+        let state = self.step(parent.state(), UNNAMED.to_bytes());
+        let path = || parent.path_of(UNNAMED);
         let fill = |args: Args| {
             args.with(Arg::Flags, (create.flags & USER_FLAGS).into()).with(Arg::Mode, (create.mode & 0o7777).into())
         };
@@ -146,7 +146,7 @@ impl Fs {
         };
         let stat = rustix::fs::fstat(&fd)?;
         let held = self.path_only(&fd)?;
-        let node = self.nodes.refer_unnamed(Inode::of(&stat), state, held);
+        let node = self.nodes.refer_unnamed(Inode::of(&stat), state, &parent, held);
         let opened = self.opened(node.clone(), create.flags, fd, &stat);
         self.reply_entry(&node, &stat, out);
         out.push(&opened);

@@ -107,6 +107,32 @@ pub struct Config {
     pub threads: usize,
 }
 
+/// What takes the place of the policy in force.
+pub struct Replacement {
+    /// The policy.
+    pub policy: Policy,
+    /// Whose class requests are judged by.
+    pub session: Session,
+    /// Where recorded requests go.
+    pub sink: Arc<dyn EventSink>,
+}
+
+/// Why a policy cannot take the place of the one in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreplaceable {
+    /// The kernel keeps locks by itself since the mount was made.
+    #[error("it tells `lock` from opening, which the sandbox did not have to when it began: start it anew")]
+    Locks,
+    /// The kernel keeps targets of symbolic links since the mount was made.
+    #[error(
+        "it refuses, records or tells apart `readlink`, which the sandbox did not have to when it began: start it anew"
+    )]
+    Links,
+    /// The file system has ended.
+    #[error("the file system has ended")]
+    Gone,
+}
+
 /// Why a file system could not be mounted or served.
 #[derive(Debug, thiserror::Error)]
 pub enum FuseError {

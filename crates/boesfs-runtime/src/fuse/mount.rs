@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::thread::JoinHandle;
 
 use fuser::InitFlags;
@@ -12,9 +12,9 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::Resource;
 
 use super::descriptors;
-use super::fs::{Answer, Fs};
+use super::fs::{Answer, Fs, links_may_be_kept};
 use super::wire::{Body, InHeader, Out, OutHeader, opcode};
-use super::{Config, FuseError, Session, sys};
+use super::{Config, FuseError, Replacement, Unreplaceable, sys};
 
 /// The most data in one write request, and in one reply.
 const MAX_WRITE: u32 = 1 << 20;
@@ -25,6 +25,8 @@ const REQUEST: usize = MAX_WRITE as usize + 64 * 1024;
 /// A served mount. Dropping it ends it.
 pub struct Mount {
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Each request is answered under the shared lock; it is gone with the last thread.
+    fs: Weak<RwLock<Fs>>,
     /// Where this process mounted it; nowhere, if someone else did.
     at: Mutex<Option<PathBuf>>,
 }
@@ -64,8 +66,9 @@ impl Mount {
         let mut fs = Fs::new(config, device)?;
         fs.passthrough &= agreed.contains(InitFlags::FUSE_PASSTHROUGH);
         fs.locks.set_forwarded(agreed.contains(InitFlags::FUSE_POSIX_LOCKS));
-        let fs = Arc::new(fs);
-        let mount = Mount { threads: Mutex::default(), at: Mutex::default() };
+        fs.keeps_links = agreed.contains(InitFlags::FUSE_CACHE_SYMLINKS);
+        let fs = Arc::new(RwLock::new(fs));
+        let mount = Mount { threads: Mutex::default(), fs: Arc::downgrade(&fs), at: Mutex::default() };
         for (i, channel) in channels.into_iter().enumerate() {
             let fs = fs.clone();
             let worker = std::thread::Builder::new().name(format!("boesfs-{i}"));
@@ -74,6 +77,18 @@ impl Mount {
             super::node::lock(&mount.threads).push(thread);
         }
         Ok(mount)
+    }
+
+    /// Puts another policy in the place of the one in force: a request is judged by the one or the other.
+    ///
+    /// Names and attributes that the kernel holds by the old one are gone within [`Config::lifetime`]. A file that is open stays
+    /// open; what its descriptor does without a request (passthrough, mappings, what the page cache has) is not judged anew.
+    ///
+    /// # Errors
+    /// [`Unreplaceable`]: the one in force stays.
+    pub fn replace(&self, new: Replacement) -> Result<(), Unreplaceable> {
+        let fs = self.fs.upgrade().ok_or(Unreplaceable::Gone)?;
+        fs.write().unwrap_or_else(PoisonError::into_inner).replace(new)
     }
 
     /// Waits until the mount is gone.
@@ -168,9 +183,7 @@ fn wanted(config: &Config) -> InitFlags {
     if !config.policy.rights.lock_follows_open() {
         wanted |= InitFlags::FUSE_POSIX_LOCKS | InitFlags::FUSE_FLOCK_LOCKS;
     }
-    // What the kernel keeps of a link it gives to every class, unrecorded. It keeps no refusal.
-    if matches!(config.session, Session::Fixed(_)) && config.policy.rights.always_plain(boesfs_lang::ops::Op::Readlink)
-    {
+    if links_may_be_kept(config.session, &*config.policy.rights) {
         wanted |= InitFlags::FUSE_CACHE_SYMLINKS;
     }
     if config.passthrough == super::Passthrough::Auto && rustix::process::geteuid().is_root() {
@@ -223,7 +236,7 @@ fn channels(device: &OwnedFd, threads: usize) -> Result<Vec<OwnedFd>, FuseError>
 }
 
 /// One thread: takes requests and answers them until the mount is gone.
-fn work(fs: &Fs, channel: &OwnedFd) {
+fn work(fs: &RwLock<Fs>, channel: &OwnedFd) {
     // The umask is the thread's own from here on. Without that, nothing can be made with the right one.
     if sys::unshare_fs().is_err() {
         return;
@@ -246,12 +259,15 @@ fn work(fs: &Fs, channel: &OwnedFd) {
             return;
         }
         out.clear();
+        let fs = fs.read().unwrap_or_else(PoisonError::into_inner);
         let result = match fs.dispatch(header, channel.as_fd(), body, &mut out) {
             Ok(Answer::Later) => continue,
             Ok(Answer::Now) => Ok(()),
             Err(errno) => Err(errno),
         };
-        // It fails where the request was interrupted, or the mount is gone, which the next read tells.
+        // It fails where the request was interrupted, or the mount is gone, which the next read tells. Before another policy comes:
+        // what the kernel keeps of an answer is counted from there on.
         let _ = rustix::io::write(channel, out.message(header.unique, result));
+        drop(fs);
     }
 }

@@ -6,11 +6,12 @@
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use boesfs_codegen::tables::StateId;
-use rustc_hash::{FxHashMap, FxHasher};
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 use rustix::fs::{AtFlags, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
@@ -18,6 +19,9 @@ use super::descriptors::{self, Held, Use};
 use super::handle::Backing;
 
 const SHARDS: usize = 16;
+
+/// The most names that a chain of parents is followed by where every state is found anew.
+const DEEPEST: usize = 1 << 20;
 
 /// Which inode below, and what kind of object it is (the `S_IFMT` bits).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +55,13 @@ pub(super) struct Node {
     lookups: AtomicU64,
     fd: OnceLock<Held>,
     place: Mutex<Option<Place>>,
+    /// The directory that it was made in without a name.
+    unnamed_in: OnceLock<Arc<Node>>,
+    /// Until when a name that the kernel holds may lead here though it leads elsewhere by the policy in force: milliseconds
+    /// since the first node was made. 0: none does.
+    settles: AtomicU64,
+    /// Whether it had several names, or may have had, when the policy became another one.
+    has_other_names: AtomicBool,
     /// How open files of this node share a passthrough registration.
     pub(super) backing: Mutex<Backing>,
 }
@@ -64,6 +75,9 @@ impl Node {
             lookups: AtomicU64::new(1),
             fd: OnceLock::new(),
             place: Mutex::new(place),
+            unnamed_in: OnceLock::new(),
+            settles: AtomicU64::new(0),
+            has_other_names: AtomicBool::new(false),
             backing: Mutex::default(),
         }
     }
@@ -132,6 +146,17 @@ impl Node {
         }
     }
 
+    /// Whether the kernel may still come here by a name from before the policy in force, which leads to another node now.
+    pub(super) fn is_settling(&self) -> bool {
+        let settles = self.settles.load(Ordering::Relaxed);
+        settles != 0 && millis() < settles
+    }
+
+    /// Whether requests may come here by a name that another state than this node's belongs to.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.has_other_names.load(Ordering::Relaxed) && self.is_settling()
+    }
+
     /// Its absolute path inside the mount, from the names it was found by.
     pub(super) fn path(&self) -> Vec<u8> {
         let mut names = Vec::new();
@@ -168,6 +193,12 @@ impl Drop for Node {
             };
         }
     }
+}
+
+/// Milliseconds since this was first asked, and one more.
+fn millis() -> u64 {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_millis() as u64 + 1
 }
 
 fn join<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
@@ -237,8 +268,8 @@ impl Nodes {
         self.insert(&mut shard, inode, state, Some(place))
     }
 
-    /// A node for a file that has no name, of which `fd` (`O_PATH`) is a descriptor.
-    pub(super) fn refer_unnamed(&self, inode: Inode, state: StateId, fd: OwnedFd) -> Arc<Node> {
+    /// A node for a file that was made in `parent` without a name, of which `fd` (`O_PATH`) is a descriptor.
+    pub(super) fn refer_unnamed(&self, inode: Inode, state: StateId, parent: &Arc<Node>, fd: OwnedFd) -> Arc<Node> {
         let mut shard = lock(self.keys(inode));
         let node = match shard.get(&(inode, state)) {
             Some(node) => {
@@ -247,6 +278,7 @@ impl Nodes {
             }
             None => self.insert(&mut shard, inode, state, None),
         };
+        let _ = node.unnamed_in.set(parent.clone());
         // Where another name was found first, its descriptor is as good.
         let _ = node.fd.set(Held::new(fd));
         node
@@ -308,10 +340,77 @@ impl Nodes {
         }
     }
 
+    /// Gives every node the state that its name leads to by another policy: `step` is that policy's.
+    ///
+    /// Directories stay the nodes that they are: each has one name, and the sandbox's mounts stand on some. So do files of one
+    /// name that nobody has open. Other files are looked up anew, as other nodes: they may have names of different states now, and
+    /// the kernel wants the data of all open files of a node to flow in one way; of links it keeps the targets. Until `lifetime` is
+    /// over, the kernel may come to the old ones by the names that it holds.
+    pub(super) fn restate(&mut self, step: impl Fn(StateId, &CStr) -> StateId, lifetime: Duration) {
+        let mut all: Vec<Arc<Node>> = Vec::new();
+        for shard in &mut self.by_id {
+            all.extend(shard.get_mut().unwrap_or_else(PoisonError::into_inner).values().cloned());
+        }
+        let mut keyed = FxHashSet::default();
+        for shard in &mut self.by_key {
+            let shard = std::mem::take(shard.get_mut().unwrap_or_else(PoisonError::into_inner));
+            keyed.extend(shard.into_values().map(|node| node.id));
+        }
+        let mut states = FxHashMap::from_iter([(super::ROOT, StateId::ROOT)]);
+        let settled = millis() + lifetime.as_millis() as u64;
+        for node in all {
+            let state = state_by_names(&node, &step, &mut states);
+            node.state.store(state.0, Ordering::Release);
+            let open = lock(&node.backing).is_used();
+            let names = if node.is_dir() { 1 } else { names_of(&node) };
+            let is_link = node.inode.kind == libc::S_IFLNK;
+            if open || names != 1 || is_link {
+                node.has_other_names.store(names > 1, Ordering::Relaxed);
+                node.settles.store(settled, Ordering::Relaxed);
+            } else if keyed.contains(&node.id) {
+                lock(self.keys(node.inode)).entry((node.inode, state)).or_insert(node);
+            }
+        }
+    }
+
     fn keys(&self, inode: Inode) -> &Mutex<ByKey> {
         let hash = BuildHasherDefault::<FxHasher>::default().hash_one(inode);
         &self.by_key[(hash >> 57) as usize % SHARDS]
     }
+}
+
+/// How many names a file has; more than one where that cannot be told.
+fn names_of(node: &Node) -> u64 {
+    node.stat().map_or(u64::MAX, |stat| stat.st_nlink)
+}
+
+/// The state that the names which `node` was found by lead to. `states` holds those that are known, by number.
+fn state_by_names(
+    node: &Arc<Node>,
+    step: impl Fn(StateId, &CStr) -> StateId,
+    states: &mut FxHashMap<u64, StateId>,
+) -> StateId {
+    let mut names: Vec<(u64, CString)> = Vec::new();
+    let mut at = node.clone();
+    let mut state = loop {
+        if let Some(known) = states.get(&at.id) {
+            break *known;
+        }
+        let unnamed = || Some(Place { parent: at.unnamed_in.get()?.clone(), name: super::make::UNNAMED.to_owned() });
+        match at.place().or_else(unnamed) {
+            Some(place) if names.len() < DEEPEST => {
+                names.push((at.id, place.name));
+                at = place.parent;
+            }
+            // Without a name, or its names lead round in a circle: nothing is allowed there.
+            _ => break StateId::DEAD,
+        }
+    };
+    for (id, name) in names.into_iter().rev() {
+        state = step(state, &name);
+        states.insert(id, state);
+    }
+    state
 }
 
 fn write(map: &RwLock<ById>) -> std::sync::RwLockWriteGuard<'_, ById> {

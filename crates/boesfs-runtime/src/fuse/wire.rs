@@ -137,6 +137,7 @@ pub(super) mod flag {
     pub(in super::super) const FOPEN_NOFLUSH: u32 = 1 << 5;
     pub(in super::super) const FOPEN_PASSTHROUGH: u32 = 1 << 7;
     pub(in super::super) const LK_FLOCK: u32 = 1;
+    pub(in super::super) const WRITE_CACHE: u32 = 1 << 0;
     pub(in super::super) const WRITE_KILL_SUIDGID: u32 = 1 << 2;
     pub(in super::super) const OPEN_KILL_SUIDGID: u32 = 1;
     pub(in super::super) const FSYNC_FDATASYNC: u32 = 1;

@@ -33,6 +33,24 @@ pub(super) fn stream(file: &Path, tables: &Tables, classes: &Classes) -> Result<
     Ok(Box::new(stream))
 }
 
+/// That another policy leaves the stream `file`, which is open, out of the command's reach.
+///
+/// # Errors
+/// Why the policy cannot be taken.
+pub(super) fn stays_out_of_reach(file: &Path, tables: &Tables, classes: &Classes) -> Result<(), String> {
+    let is_file = |path: &Path| std::fs::metadata(path).map(|meta| meta.is_file());
+    let place = std::fs::canonicalize(file).and_then(|path| Ok((is_file(&path)?, path)));
+    let show = file.display();
+    match place {
+        _ if file == Path::new("-") => Ok(()),
+        Ok((true, path)) if is_within_reach(&path, tables, classes) => {
+            Err(format!("it lets the command change the audit stream {show}"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("cannot tell where the audit stream {show} is: {error}")),
+    }
+}
+
 /// Whether a subject of `classes` may perhaps change what stands at `path`, or move it away.
 fn is_within_reach(path: &Path, tables: &Tables, classes: &Classes) -> bool {
     let change = Ops::of(&[Op::Write, Op::Append, Op::Truncate, Op::Unlink, Op::Rename]);

@@ -7,19 +7,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
+use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
-use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Session};
+use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Replacement, Session};
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::policy::{LoadedPolicy, PolicyError};
 use boesfs_runtime::sandbox::layer::Layer;
 use boesfs_runtime::sandbox::plan::Root;
 use boesfs_runtime::sandbox::session::Classes;
+use boesfs_runtime::sandbox::zones::Zone;
 use boesfs_runtime::sandbox::{self, Ended, zones};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::CapabilitySet;
 
-use super::{ExecArgs, finish, note, plan, recorder, tell};
+use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
 
 /// How long the kernel may keep names and attributes: a change made below the mount is seen within this time.
 const LIFETIME: Duration = Duration::from_secs(1);
@@ -34,6 +37,11 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
     if args.verbose {
         tell::setup(Hook::Fuse, &object.manifest, classes, &root);
     }
+    let zones = match &root {
+        Root::Native(access) => vec![Zone { path: PathBuf::from("/"), access: *access }],
+        Root::Fuse(zones) => zones.clone(),
+        Root::Kmod(_) => Vec::new(),
+    };
     let plan = plan(args, &object.manifest, root, keep)?;
     let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     let directory = |path: &str| -> Result<OwnedFd> {
@@ -43,6 +51,7 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
     let session = classes.single().map_or(Session::ByProcess, Session::Fixed);
     // Without these capabilities, every process of the sandbox is of the agent's user and groups.
     let changes_user = plan.keep.intersects(CapabilitySet::SETUID | CapabilitySet::SETGID);
+    let manifest = object.manifest.clone();
     let parts = Parts {
         object,
         root: directory("/")?,
@@ -51,7 +60,17 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
         identity: if changes_user { Identity::Caller } else { Identity::Own },
         recorder: recorder.clone(),
     };
-    let mut layer = Fuse { parts: Some(parts), config: None, served: None };
+    let mut layer = Fuse {
+        parts: Some(parts),
+        config: None,
+        served: None,
+        args,
+        keep,
+        manifest,
+        class: classes.single(),
+        zones,
+        recorder: recorder.clone(),
+    };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
     drop(layer);
     finish(args, recorder);
@@ -89,15 +108,33 @@ impl Parts {
 }
 
 /// The FUSE hook at work.
-struct Fuse {
+struct Fuse<'a> {
     /// Until the policy is ready.
     parts: Option<Parts>,
     /// Until the file system is served.
     config: Option<Config>,
     served: Option<Mount>,
+    args: &'a ExecArgs,
+    keep: CapabilitySet,
+    /// Of the policy in force.
+    manifest: Manifest,
+    /// The class of everyone; none: each subject's own.
+    class: Option<ClassId>,
+    /// What is not asked about.
+    zones: Vec<Zone>,
+    recorder: Recorder,
 }
 
-impl Layer for Fuse {
+impl Fuse<'_> {
+    /// The first zone in which requests would have to be judged by `object`, for subjects of `classes`.
+    fn needs_judgement(&self, object: &PolicyObject, classes: &Classes) -> Option<&Zone> {
+        let stay = zones::find(&object.tables, classes);
+        let stays = |zone: &Zone| stay.iter().any(|new| new.access == zone.access && zone.path.starts_with(&new.path));
+        self.zones.iter().find(|zone| !stays(zone))
+    }
+}
+
+impl Layer for Fuse<'_> {
     fn prepare(&mut self) -> io::Result<()> {
         let parts = self.parts.take().ok_or(io::ErrorKind::AlreadyExists)?;
         self.config = Some(parts.config().map_err(io::Error::other)?);
@@ -108,6 +145,32 @@ impl Layer for Fuse {
         let config = self.config.take().ok_or(io::ErrorKind::AlreadyExists)?;
         self.served = Some(Mount::serve(device, config).map_err(io::Error::other)?);
         Ok(())
+    }
+
+    fn reload(&mut self) -> Result<String, String> {
+        let new = renew::read(self.args, Hook::Fuse, &self.manifest, self.class, self.keep)?;
+        let manifest = new.object.manifest.clone();
+        if manifest.subjects.exes.is_empty() != self.manifest.subjects.exes.is_empty() {
+            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
+        }
+        if let Some(zone) = self.needs_judgement(&new.object, &new.classes) {
+            let path = zone.path.display();
+            return Err(format!(
+                "{path} is a native zone, where nothing is asked, and needs judgement by it: start the sandbox anew, with --no-native if rules for it may change again"
+            ));
+        }
+        if let Some(served) = &self.served {
+            let policy = Arc::new(LoadedPolicy::new(new.object).map_err(|error| error.to_string())?);
+            let replacement = Replacement {
+                policy: Policy { checker: policy.clone(), rights: policy, subjects: manifest.subjects.clone() },
+                session: new.class.map_or(Session::ByProcess, Session::Fixed),
+                sink: Arc::new(self.recorder.named(new.names)),
+            };
+            served.replace(replacement).map_err(|error| error.to_string())?;
+        }
+        self.class = new.class;
+        self.manifest = manifest;
+        Ok(format!("policy {} is in force, as it is written now; files that are open stay open", self.manifest.name))
     }
 }
 

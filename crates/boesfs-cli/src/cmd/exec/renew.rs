@@ -7,10 +7,11 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::{ClassId, RoleId};
 use boesfs_runtime::audit::Names;
 use boesfs_runtime::hook::{Hook, Loss, Lost};
+use boesfs_runtime::sandbox::session::Classes;
 use rustix::thread::CapabilitySet;
 
-use super::ExecArgs;
 use super::choose::describe;
+use super::{ExecArgs, audit};
 
 /// A policy that can take the place of the one in force.
 pub(super) struct Renewed {
@@ -18,6 +19,8 @@ pub(super) struct Renewed {
     pub(super) names: Names,
     /// The class of everyone; none: each subject's own.
     pub(super) class: Option<ClassId>,
+    /// All that can occur.
+    pub(super) classes: Classes,
 }
 
 /// Reads the policy again, for subjects that have the roles of `class` in the policy behind `old`, if they were named on the command line; else for those
@@ -42,11 +45,15 @@ pub(super) fn read(
     if let Some(loss) = losses.iter().find(lost).filter(|_| !args.best_effort) {
         return Err(describe(hook, loss, &object.manifest));
     }
-    let class = match class {
-        Some(class) if !args.role.is_empty() => Some(same_roles(old, class, &object.manifest)?),
-        _ => super::classes(args, &object.manifest, keep).map_err(|error| error.to_string())?.single(),
+    let classes = match class {
+        Some(class) if !args.role.is_empty() => Classes::fixed(same_roles(old, class, &object.manifest)?),
+        _ => super::classes(args, &object.manifest, keep).map_err(|error| error.to_string())?,
     };
-    Ok(Renewed { names: Names(Arc::new(object.manifest.clone())), class, object })
+    if let Some(file) = &args.audit {
+        audit::stays_out_of_reach(file, &object.tables, &classes)?;
+    }
+    let names = Names(Arc::new(object.manifest.clone()));
+    Ok(Renewed { names, class: classes.single(), classes, object })
 }
 
 /// The class of `new` whose roles have the names of those of `class` in `old`.
