@@ -61,10 +61,15 @@ fn a_state_knows_its_zone() {
     let zone = |path: &str| graph.zone(at(&tables, path), &[ClassId(0)]);
     assert_eq!(zone("/usr"), Some(Zone::ReadOnly));
     assert_eq!(zone("/tmp/a"), Some(Zone::Open));
-    assert_eq!(zone("/etc"), None, "executing is refused");
+    assert_eq!(zone("/etc"), Some(Zone::View), "executing is refused");
     assert_eq!(zone("/home/ann/work"), None, "hooks are refused by a rule below");
     assert_eq!(zone("/quota"), None, "a condition");
     assert_eq!(zone("/"), None);
+    let file = |path: &str| graph.file(at(&tables, path), &[ClassId(0)]);
+    assert_eq!(file("/etc/ld.so.cache"), Some(Zone::View));
+    assert_eq!(file("/usr/bin/true"), Some(Zone::ReadOnly));
+    assert_eq!(file("/quota"), None);
+    assert_eq!(graph.file(at(&tables, "/etc/hosts"), &[]), None, "nobody asks");
 }
 
 #[test]
