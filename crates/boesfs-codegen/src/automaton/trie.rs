@@ -272,6 +272,10 @@ impl Trie {
             sizes[parent] += sizes[child];
             let own = self.ends_at(child as u32).iter().map(|end| end.rank).max();
             let rank = own.unwrap_or(0).max(self.nodes[child].allow_below);
+            if self.nodes[child].stays {
+                // What ends here ends again at each name below.
+                self.nodes[child].allow_below = rank;
+            }
             self.nodes[parent].allow_below = self.nodes[parent].allow_below.max(rank);
         }
         let mut next: Vec<u32> = vec![0; self.nodes.len()];
