@@ -78,8 +78,8 @@ fn lab(kernels: &[Kernel]) -> Result<Vec<Summary>> {
         let kernels: Vec<Kernel> = kernels.iter().copied().filter(|k| hook != Hook::Kmod || of_module(k)).collect();
         let lower: &[Lower] = if hook == Hook::Kmod { &[Lower::Tmpfs, Lower::Ext4] } else { &[Lower::Tmpfs] };
         let quick: &[&str] = match hook {
-            Hook::Fuse => &["machine", "kernel", "agree", "exec", "doctor"],
-            Hook::Lsm => &["lsm/exec", "stress"],
+            Hook::Fuse => &["machine", "kernel", "agree", "exec", "doctor", "stress"],
+            Hook::Lsm => &["lsm/exec", "lsm/ways", "lsm/roles", "lsm/classes", "stress"],
             Hook::Kmod => &[
                 "kmod/original",
                 "kmod/roles",
