@@ -189,12 +189,24 @@ fn assign(subjects: &mut Subjects, (kind, a, b, path, role): Given) {
     }
 }
 
-/// A policy of up to `most` rules.
+/// A policy of up to `most` rules. Some cover what an earlier one covers.
 pub fn policies(most: usize) -> impl Strategy<Value = Policy> {
     let default = prop::sample::select(vec![Default::Deny, Default::Allow]);
     (subjects(), default).prop_flat_map(move |(subjects, default)| {
         let roles = subjects.roles.len() as u32;
-        prop::collection::vec(rules(roles), 0..=most).prop_map(move |rules| assemble(subjects.clone(), default, rules))
+        let as_before = prop::option::weighted(0.25, any::<prop::sample::Index>());
+        prop::collection::vec((rules(roles), as_before), 0..=most).prop_map(move |drawn| {
+            let mut rules: Vec<Rule> = Vec::new();
+            for (mut rule, as_before) in drawn {
+                if let Some(index) = as_before.filter(|_| !rules.is_empty()) {
+                    let before: &Rule = index.get(&rules);
+                    rule.patterns.clone_from(&before.patterns);
+                    rule.pattern_spans.clone_from(&before.pattern_spans);
+                }
+                rules.push(rule);
+            }
+            assemble(subjects.clone(), default, rules)
+        })
     })
 }
 

@@ -43,7 +43,7 @@ fn agree(policy: &Policy, args: &[Args], depth: usize) -> Result<(), TestCaseErr
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
 
     #[test]
     fn tables_mean_what_the_policy_means(policy in policies(8), args in prop::collection::vec(args(), 2)) {
@@ -91,7 +91,7 @@ fn blocks(automaton: &Automaton, tables: &Tables) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
 
     #[test]
     fn no_two_states_are_equal(mut policy in policies(6)) {
