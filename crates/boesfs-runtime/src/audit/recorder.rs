@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use boesfs_codegen::manifest::Manifest;
 use boesfs_lang::policy::Effect;
 
 use super::people::People;
@@ -84,6 +85,12 @@ impl Recorder {
     #[must_use]
     pub fn named(&self, names: Names) -> Recorder {
         Recorder { shared: Arc::clone(&self.shared), names }
+    }
+
+    /// The policy whose events it takes.
+    #[must_use]
+    pub fn names(&self) -> &Manifest {
+        &self.names.0
     }
 
     /// Writes what waits, ends the stream, and gives the totals. Later events are dropped.

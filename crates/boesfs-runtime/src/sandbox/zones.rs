@@ -152,8 +152,8 @@ impl Search<'_> {
             return;
         }
         let names = path.as_os_str().as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
-        let state = names.fold(StateId::ROOT, |state, name| self.tables.step(state, name));
-        let access = match self.graph.file(state, self.classes) {
+        let names: Vec<&[u8]> = names.collect();
+        let access = match self.graph.file(self.tables.walk(&names), self.classes) {
             Some(graph::Zone::View) => Access::View,
             Some(graph::Zone::ReadOnly) => Access::ReadOnly,
             // It could not be removed or replaced, which the policy allows.

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use boesfs_codegen::manifest::Manifest;
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
@@ -15,9 +14,8 @@ use boesfs_runtime::fuse::{Config, Identity, Mount, Passthrough, Policy, Replace
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::policy::{LoadedPolicy, PolicyError};
 use boesfs_runtime::sandbox::layer::Layer;
-use boesfs_runtime::sandbox::plan::Root;
+use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::Classes;
-use boesfs_runtime::sandbox::zones::Zone;
 use boesfs_runtime::sandbox::{self, Ended, zones};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::thread::CapabilitySet;
@@ -37,26 +35,19 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
     if args.verbose {
         tell::setup(Hook::Fuse, &object.manifest, classes, &root);
     }
-    let zones = match &root {
-        Root::Native(access) => vec![Zone { path: PathBuf::from("/"), access: *access }],
-        Root::Fuse(zones) => zones.clone(),
-        Root::Kmod(_) => Vec::new(),
-    };
     let plan = plan(args, &object.manifest, root, keep)?;
     let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     let directory = |path: &str| -> Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         open(path, flags, Mode::empty()).with_context(|| format!("cannot open {path}"))
     };
-    let session = classes.single().map_or(Session::ByProcess, Session::Fixed);
     // Without these capabilities, every process of the sandbox is of the agent's user and groups.
     let changes_user = plan.keep.intersects(CapabilitySet::SETUID | CapabilitySet::SETGID);
-    let manifest = object.manifest.clone();
     let parts = Parts {
         object,
         root: directory("/")?,
         proc: directory("/proc")?,
-        session,
+        session: session(classes.single()),
         identity: if changes_user { Identity::Caller } else { Identity::Own },
         recorder: recorder.clone(),
     };
@@ -65,10 +56,8 @@ pub(super) fn run(args: &ExecArgs, object: PolicyObject, classes: &Classes, keep
         config: None,
         served: None,
         args,
-        keep,
-        manifest,
+        plan: &plan,
         class: classes.single(),
-        zones,
         recorder: recorder.clone(),
     };
     let ended = sandbox::run(&plan, &mut layer, &mut note(args));
@@ -90,11 +79,9 @@ struct Parts {
 impl Parts {
     /// Readies the policy's functions.
     fn config(self) -> Result<Config, PolicyError> {
-        let policy = Arc::new(LoadedPolicy::new(self.object)?);
-        let subjects = policy.manifest().subjects.clone();
         Ok(Config {
             root: self.root,
-            policy: Policy { checker: policy.clone(), rights: policy, subjects },
+            policy: policy(self.object)?,
             session: self.session,
             identity: self.identity,
             sink: Arc::new(self.recorder),
@@ -107,6 +94,18 @@ impl Parts {
     }
 }
 
+/// Readies the functions of `object`.
+fn policy(object: PolicyObject) -> Result<Policy, PolicyError> {
+    let policy = Arc::new(LoadedPolicy::new(object)?);
+    let subjects = policy.manifest().subjects.clone();
+    Ok(Policy { checker: policy.clone(), rights: policy, subjects })
+}
+
+/// Whose class requests are judged by: `class` is that of everyone, if there is one.
+fn session(class: Option<ClassId>) -> Session {
+    class.map_or(Session::ByProcess, Session::Fixed)
+}
+
 /// The FUSE hook at work.
 struct Fuse<'a> {
     /// Until the policy is ready.
@@ -115,22 +114,25 @@ struct Fuse<'a> {
     config: Option<Config>,
     served: Option<Mount>,
     args: &'a ExecArgs,
-    keep: CapabilitySet,
-    /// Of the policy in force.
-    manifest: Manifest,
+    plan: &'a Plan,
     /// The class of everyone; none: each subject's own.
     class: Option<ClassId>,
-    /// What is not asked about.
-    zones: Vec<Zone>,
+    /// Its names are those of the policy in force.
     recorder: Recorder,
 }
 
 impl Fuse<'_> {
     /// The first zone in which requests would have to be judged by `object`, for subjects of `classes`.
-    fn needs_judgement(&self, object: &PolicyObject, classes: &Classes) -> Option<&Zone> {
+    fn needs_judgement(&self, object: &PolicyObject, classes: &Classes) -> Option<&Path> {
         let stay = zones::find(&object.tables, classes);
-        let stays = |zone: &Zone| stay.iter().any(|new| new.access == zone.access && zone.path.starts_with(&new.path));
-        self.zones.iter().find(|zone| !stays(zone))
+        let stays = |path: &Path, access| stay.iter().any(|new| new.access == access && path.starts_with(&new.path));
+        match &self.plan.root {
+            Root::Native(access) => Some(Path::new("/")).filter(|root| !stays(root, *access)),
+            Root::Fuse(zones) => {
+                zones.iter().find(|zone| !stays(&zone.path, zone.access)).map(|zone| zone.path.as_path())
+            }
+            Root::Kmod(_) => None,
+        }
     }
 }
 
@@ -148,29 +150,27 @@ impl Layer for Fuse<'_> {
     }
 
     fn reload(&mut self) -> Result<String, String> {
-        let new = renew::read(self.args, Hook::Fuse, &self.manifest, self.class, self.keep)?;
-        let manifest = new.object.manifest.clone();
-        if manifest.subjects.exes.is_empty() != self.manifest.subjects.exes.is_empty() {
-            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
-        }
+        let old = self.recorder.names();
+        let new = renew::read(self.args, Hook::Fuse, old, self.class, self.plan.keep)?;
+        new.keeps_executables(old)?;
         if let Some(zone) = self.needs_judgement(&new.object, &new.classes) {
-            let path = zone.path.display();
             return Err(format!(
-                "{path} is a native zone, where nothing is asked, and needs judgement by it: start the sandbox anew, with --no-native if rules for it may change again"
+                "{} is a native zone, where nothing is asked, and needs judgement by it: start the sandbox anew, with --no-native if rules for it may change again",
+                zone.display()
             ));
         }
+        let recorder = self.recorder.named(new.names);
         if let Some(served) = &self.served {
-            let policy = Arc::new(LoadedPolicy::new(new.object).map_err(|error| error.to_string())?);
             let replacement = Replacement {
-                policy: Policy { checker: policy.clone(), rights: policy, subjects: manifest.subjects.clone() },
-                session: new.class.map_or(Session::ByProcess, Session::Fixed),
-                sink: Arc::new(self.recorder.named(new.names)),
+                policy: policy(new.object).map_err(|error| error.to_string())?,
+                session: session(new.class),
+                sink: Arc::new(recorder.clone()),
             };
             served.replace(replacement).map_err(|error| error.to_string())?;
         }
-        self.class = new.class;
-        self.manifest = manifest;
-        Ok(format!("policy {} is in force, as it is written now; files that are open stay open", self.manifest.name))
+        (self.class, self.recorder) = (new.class, recorder);
+        let name = &self.recorder.names().name;
+        Ok(format!("policy {name} is in force, as it is written now; files that are open stay open"))
     }
 }
 

@@ -87,9 +87,7 @@ impl Layer for Kmod<'_> {
         if new.class != self.class {
             return Err("the session's roles have another number in it: start the sandbox anew".to_owned());
         }
-        if new.object.manifest.subjects.exes.is_empty() != self.manifest.subjects.exes.is_empty() {
-            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
-        }
+        new.keeps_executables(&self.manifest)?;
         self.registered.replace(&new.object).map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);
         let told = format!("policy {} is in force, as it is written now", new.object.manifest.name);

@@ -23,6 +23,19 @@ pub(super) struct Renewed {
     pub(super) classes: Classes,
 }
 
+impl Renewed {
+    /// That there are roles of executables where there were some, and none where there were none: the sandbox was set up for that.
+    ///
+    /// # Errors
+    /// Why it cannot take the place of `old`.
+    pub(super) fn keeps_executables(&self, old: &Manifest) -> Result<(), String> {
+        if self.object.manifest.subjects.exes.is_empty() != old.subjects.exes.is_empty() {
+            return Err("roles of executables come or go with it: start the sandbox anew".to_owned());
+        }
+        Ok(())
+    }
+}
+
 /// Reads the policy again, for subjects that have the roles of `class` in the policy behind `old`, if they were named on the command line; else for those
 /// that the new one assigns, where processes keep the capabilities `keep`.
 ///
