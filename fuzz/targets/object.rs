@@ -8,7 +8,7 @@
 use std::sync::OnceLock;
 
 use boesfs_codegen::automaton::Limits;
-use boesfs_codegen::object::{MAGIC, build, read};
+use boesfs_codegen::object::{build, read, read_functions, reseal};
 use boesfs_codegen::pack::compile;
 use boesfs_codegen::tables::StateId;
 use boesfs_lang::cond::Args;
@@ -18,7 +18,6 @@ use boesfs_lang::{Input, check};
 use boesfs_runtime::checker::Checker;
 use boesfs_runtime::policy::LoadedPolicy;
 use libfuzzer_sys::fuzz_target;
-use sha2::{Digest, Sha256};
 
 const POLICY: &str = r#"
 default deny;
@@ -46,13 +45,8 @@ fn edited(data: &[u8]) -> Vec<u8> {
         let length = object.len();
         object[at % length] = *value;
     }
-    if let Some(at) = object.windows(MAGIC.len()).position(|window| window == MAGIC)
-        && mode % 2 == 0
-        && at + 64 <= object.len()
-    {
-        object[at + 32..at + 64].fill(0);
-        let digest = Sha256::digest(&object);
-        object[at + 32..at + 64].copy_from_slice(&digest);
+    if mode % 2 == 0 {
+        reseal(&mut object);
     }
     if mode % 4 == 3 {
         object.truncate(edits.len() * 97 % good().len())
@@ -62,7 +56,10 @@ fn edited(data: &[u8]) -> Vec<u8> {
 
 fuzz_target!(|data: &[u8]| {
     let _foreign = read(data);
-    let Ok(object) = read(&edited(data)) else { return };
+    let bytes = edited(data);
+    let functions = read_functions(&bytes, bytes.len() as u64);
+    let Ok(object) = read(&bytes) else { return };
+    assert!(functions.is_ok(), "a part of what is sound");
     let classes = object.manifest.subjects.classes.len() as u32;
     let Ok(policy) = LoadedPolicy::new(object) else { return };
     let names: [&[u8]; 5] = [b"a", b"b", b"x.c", b"x", &[b'c'; 255]];

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use boesfs_codegen::automaton::{Limits, TooBig};
@@ -134,29 +135,33 @@ pub fn compile(policy: &Policy, limits: &Limits) -> Result<Vec<u8>, LoadError> {
 /// # Errors
 /// It cannot be read, has errors, is no object of this version, or is one and there are values for its lets.
 pub fn object(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadError> {
-    object::read(&bytes(path, setting)?).map_err(|source| LoadError::Object { path: path.to_owned(), source })
+    let (bytes, _) = compiled(path, Extent::All, setting)?;
+    object::read(&bytes).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
 
-/// Like [`object()`], without the programs that only kernels run.
+/// Like [`object()`], without the programs that only kernels run: of an object, they are not even read.
 ///
 /// # Errors
 /// As for [`object()`].
 pub fn functions(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, LoadError> {
-    object::read_functions(&bytes(path, setting)?).map_err(|source| LoadError::Object { path: path.to_owned(), source })
+    let (bytes, size) = compiled(path, Extent::Front, setting)?;
+    object::read_functions(&bytes, size).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
 
-/// The bytes of an object, or of what the source is compiled to.
-fn bytes(path: &Path, setting: &Setting<'_>) -> Result<Vec<u8>, LoadError> {
-    let bytes = read(path)?;
+/// The bytes of an object, or of what the source is compiled to, as far as `extent` says; and how many there are.
+fn compiled(path: &Path, extent: Extent, setting: &Setting<'_>) -> Result<(Vec<u8>, u64), LoadError> {
+    let (bytes, size) = read_as_far(path, extent)?;
     if bytes.starts_with(ELF) {
         if !setting.defines.is_empty() {
             return Err(LoadError::Compiled { path: path.to_owned() });
         }
-        return Ok(bytes);
+        return Ok((bytes, size));
     }
     let checked = check_text(path, &bytes, setting)?;
     show(&checked.policy.sources, &checked.warnings);
-    compile(&checked.policy, &Limits::default())
+    let bytes = compile(&checked.policy, &Limits::default())?;
+    let size = bytes.len() as u64;
+    Ok((bytes, size))
 }
 
 /// The bytes of the file `path`.
@@ -164,14 +169,39 @@ fn bytes(path: &Path, setting: &Setting<'_>) -> Result<Vec<u8>, LoadError> {
 /// # Errors
 /// It cannot be read, or is larger than any policy.
 pub fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    read_as_far(path, Extent::All).map(|(bytes, _)| bytes)
+}
+
+/// How much of a file is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    All,
+    /// Of an object, no more than its front.
+    Front,
+}
+
+/// The bytes of the file `path` as far as `extent` says, and how many it has.
+fn read_as_far(path: &Path, extent: Extent) -> Result<(Vec<u8>, u64), LoadError> {
     let read = || {
-        let file = fs::File::open(path)?;
+        let mut file = fs::File::open(path)?;
+        let size = file.metadata()?.len();
+        let mut beginning = [0; object::MANIFEST_OFFSET + object::HEADER_BYTES];
+        let front = match extent {
+            Extent::Front if file.read_exact_at(&mut beginning, 0).is_ok() => object::front(&beginning),
+            _ => None,
+        };
+        if let Some(front) = front.filter(|front| *front <= size.min(LARGEST)) {
+            let mut bytes = Vec::with_capacity(front as usize);
+            provide(bytes.spare_capacity_mut());
+            file.by_ref().take(front).read_to_end(&mut bytes)?;
+            return Ok((bytes, size));
+        }
         // One byte more than there should be: then the end is found without another look.
-        let size = file.metadata()?.len().min(LARGEST) as usize;
-        let mut bytes = Vec::with_capacity(size + 1);
+        let mut bytes = Vec::with_capacity(size.min(LARGEST) as usize + 1);
         provide(bytes.spare_capacity_mut());
         file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+        let size = bytes.len() as u64;
+        if size > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok((bytes, size)) }
     };
     read().map_err(|source| LoadError::Read { path: path.to_owned(), source })
 }

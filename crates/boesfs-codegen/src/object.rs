@@ -22,7 +22,7 @@ use crate::manifest::Manifest;
 use crate::tables::{Packed, Tables};
 
 pub use btf::map_types;
-pub use manifest::{HEADER_BYTES, MAGIC, SECTION as MANIFEST_SECTION};
+pub use manifest::{HEADER_BYTES, MAGIC, OFFSET as MANIFEST_OFFSET, SECTION as MANIFEST_SECTION, front, reseal};
 pub use read::{ReadError, read, read_functions};
 pub use verify::TableError;
 
@@ -35,9 +35,9 @@ pub struct PolicyObject {
     pub tables: Tables,
     /// The programs, linked: the entry programs first, then the functions of `.text`. Of [`read_functions`], one entry program.
     pub program: Program,
-    /// What the kernel takes besides, to show types and policy lines.
+    /// What the kernel takes besides, to show types and policy lines. Of [`read_functions`], nothing.
     pub kernel: KernelInfo,
-    /// SHA-256 of the object with this field zero: names this very object.
+    /// Names this very object: SHA-256 of its front, which has that of the rest in it.
     pub digest: [u8; 32],
 }
 
@@ -69,7 +69,7 @@ impl PolicyObject {
 }
 
 /// Type and line information as `BPF_PROG_LOAD` takes it, for the linked [`Program`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelInfo {
     /// Section `.BTF`.
     pub btf: Vec<u8>,

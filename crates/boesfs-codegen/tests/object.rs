@@ -9,13 +9,14 @@ use boesfs_codegen::bpf::disasm;
 use boesfs_codegen::emit::layout::kmod::VERSION;
 use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, Map, Table};
 use boesfs_codegen::manifest::{FORMAT, Manifest};
-use boesfs_codegen::object::{MANIFEST_SECTION, PolicyObject, ReadError, build, read, read_functions};
+use boesfs_codegen::object::{
+    MAGIC, MANIFEST_OFFSET, MANIFEST_SECTION, PolicyObject, ReadError, build, front, read, read_functions, reseal,
+};
 use boesfs_codegen::tables::Packed;
 use boesfs_codegen::{arbitrary, pack};
 use boesfs_lang::check::{Input, check};
 use boesfs_lang::policy::Policy;
 use proptest::prelude::*;
-use sha2::{Digest, Sha256};
 
 const SMALL: &str = r#"policy small;
 default deny;
@@ -82,16 +83,30 @@ fn reads_back_what_was_built() {
 #[test]
 fn functions_are_read_without_the_kernels_programs() {
     let bytes = object(&policy(SMALL));
-    let (whole, part) = (reread(&bytes), read_functions(&bytes).unwrap_or_else(|error| panic!("{error}")));
+    let (front, size) = (front(&bytes).expect("it has a front") as usize, bytes.len() as u64);
+    let whole = reread(&bytes);
+    let part = read_functions(&bytes[..front], size).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((&part.manifest, &part.tables, part.digest), (&whole.manifest, &whole.tables, whole.digest));
     assert!(part.program.functions().len() < whole.program.functions().len());
     for name in FUNCTIONS {
-        assert_eq!(part.linked(&[name]), whole.linked(&[name]), "{name}");
+        let insns = |object: &PolicyObject| object.linked(&[name]).map(|(program, _)| program.insns().to_vec());
+        assert_eq!(insns(&part), insns(&whole), "{name}");
     }
-    let mut damaged = bytes;
-    let last = damaged.len() / 2;
-    damaged[last] ^= 1;
-    assert_eq!(read_functions(&damaged), Err(ReadError::Damaged));
+    assert_eq!(read_functions(&bytes, size), Ok(part));
+    assert_eq!(read_functions(&bytes[..front - 1], size), Err(ReadError::NotElf), "section headers are cut off");
+    assert_eq!(read_functions(&bytes[..front], size - 1), Err(ReadError::Damaged), "the file is cut short");
+    let changed = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for at in [MANIFEST_OFFSET + 40, MANIFEST_OFFSET + 64, MANIFEST_OFFSET + 105, front / 2] {
+        assert_eq!(read_functions(&changed(at), size), Err(ReadError::Damaged), "byte {at}");
+        assert_eq!(read(&changed(at)), Err(ReadError::Damaged), "byte {at}");
+    }
+    let behind = changed(front + (bytes.len() - front) / 2);
+    assert_eq!(read(&behind), Err(ReadError::Damaged));
+    assert_eq!(read(&bytes[..front]), Err(ReadError::Damaged));
 }
 
 #[test]
@@ -247,12 +262,8 @@ fn foreign_files_are_told_apart() {
 /// Writes another value into the manifest's header, with a hash sum that fits.
 fn forged(at: usize, bytes: &[u8]) -> Vec<u8> {
     let mut object = object(&policy(SMALL));
-    let magic = boesfs_codegen::object::MAGIC;
-    let start = object.windows(magic.len()).rposition(|w| w == magic).expect("a manifest");
-    object[start + at..start + at + bytes.len()].copy_from_slice(bytes);
-    object[start + 32..start + 64].fill(0);
-    let digest: [u8; 32] = Sha256::digest(&object).into();
-    object[start + 32..start + 64].copy_from_slice(&digest);
+    object[MANIFEST_OFFSET + at..MANIFEST_OFFSET + at + bytes.len()].copy_from_slice(bytes);
+    reseal(&mut object);
     object
 }
 
@@ -261,6 +272,16 @@ fn other_versions_are_refused() {
     assert_eq!(read(&forged(8, &(FORMAT + 1).to_le_bytes())), Err(ReadError::Version { format: FORMAT + 1 }));
     assert_eq!(read(&forged(0, b"NotOurs!")), Err(ReadError::Foreign));
     assert!(read(&forged(0, b"")).is_ok(), "the forging itself is sound");
+    // Where the first format had its manifest: behind another section.
+    let mut object = object(&policy(SMALL));
+    let headers = object[40..].first_chunk().map_or(0, |offset| u64::from_le_bytes(*offset)) as usize;
+    let header = headers + 64 + 24;
+    assert_eq!(object[header..header + 8], (MANIFEST_OFFSET as u64).to_le_bytes(), "the first section's offset");
+    let elsewhere = object.len() as u64;
+    object.extend(MAGIC);
+    object[header..header + 8].copy_from_slice(&elsewhere.to_le_bytes());
+    object[header + 8..header + 16].copy_from_slice(&(MAGIC.len() as u64).to_le_bytes());
+    assert_eq!(read(&object), Err(ReadError::Version { format: 1 }));
 }
 
 #[test]
@@ -275,16 +296,11 @@ fn a_wrong_header_with_a_right_hash_sum_is_refused() {
 /// accepted must still be a whole object that can be listed.
 fn tampered(changes: &[(usize, u8)]) -> Vec<u8> {
     let mut object = object(&policy(SMALL));
-    let magic = boesfs_codegen::object::MAGIC;
     for (at, byte) in changes {
         let at = at % object.len();
         object[at] ^= byte;
     }
-    if let Some(start) = object.windows(magic.len()).rposition(|w| w == magic).filter(|s| s + 64 <= object.len()) {
-        object[start + 32..start + 64].fill(0);
-        let digest: [u8; 32] = Sha256::digest(&object).into();
-        object[start + 32..start + 64].copy_from_slice(&digest);
-    }
+    reseal(&mut object);
     object
 }
 

@@ -65,7 +65,7 @@ pub struct Relocated {
 ///
 /// Holds: every function begins and ends on an instruction; its last instruction is an exit or a jump back; jumps stay
 /// inside their function and do not lead into a wide load; every call leads to a function; `r10` is never written;
-/// lines are in order, inside the code, and each function's first slot has one; functions of one section stand together,
+/// lines are in order, inside the code, and each function's first slot has one, unless there are none at all; functions of one section stand together,
 /// those of [`TEXT`] last; what is relocated to a field's offset is an instruction with such a constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
@@ -410,6 +410,9 @@ impl Program {
                 return Err(ProgramError::Line { slot: line.slot });
             }
             least = line.slot + 1;
+        }
+        if self.lines.is_empty() {
+            return Ok(());
         }
         match self.functions.iter().find(|f| self.lines.binary_search_by_key(&f.start, |line| line.slot).is_err()) {
             Some(function) => Err(ProgramError::Line { slot: function.start }),

@@ -1,7 +1,12 @@
 //! The ELF file around the sections.
 //!
-//! Order of sections: code, tables, maps, licence, struct_ops, types, manifest, relocations, symbols. Every section of data is
-//! aligned to 8 bytes. Calls inside `.text` are relative and need no relocation.
+//! ```text
+//! front   ELF header, manifest, the functions of `.text`, what user space runs them with, tables, maps, licence, struct_ops;
+//!         symbols, relocations of these sections, names, section headers
+//! back    programs that only kernels run, types and lines; relocations of these sections
+//! ```
+//!
+//! Every section is aligned to 8 bytes. Calls inside `.text` are relative and need no relocation.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +15,9 @@ use ::object::elf;
 use ::object::write::StringId;
 use ::object::write::elf::{FileHeader, Rel, SectionHeader, SectionIndex, Sym, Writer};
 
-use crate::bpf::{Insn, Linkage, Place, Program};
+use crate::bpf::{Insn, Linkage, Place, Program, TEXT};
 use crate::emit::layout::kmod::MEMBERS;
-use crate::emit::layout::{Data, Map, Table};
+use crate::emit::layout::{Data, ENTRY_SECTION, Map, Table};
 use crate::manifest::Manifest;
 use crate::tables::Tables;
 
@@ -33,6 +38,14 @@ struct Section {
     name: String,
     flags: u64,
     bytes: Vec<u8>,
+    part: Part,
+}
+
+/// Of the file: which one a section is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Front,
+    Back,
 }
 
 /// A symbol: what is where.
@@ -57,10 +70,8 @@ struct Reloc {
 pub(super) fn write(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Vec<u8>, BuildError> {
     let fail = |error: &dyn std::fmt::Display| BuildError::Write(error.to_string());
     let parts = parts(program, tables, manifest).map_err(|error| fail(&error))?;
-    let (mut file, at) = layout(&parts).map_err(|error| fail(&error))?;
-    let field = at + header::DIGEST.start..at + header::DIGEST.end;
-    let digest = header::digest(&file, field.clone());
-    file[field].copy_from_slice(&digest);
+    let (mut file, front) = layout(&parts).map_err(|error| fail(&error))?;
+    header::seal(&mut file, front);
     Ok(file)
 }
 
@@ -73,6 +84,8 @@ struct Parts {
 fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Parts, postcard::Error> {
     let (exec, alloc, write) = (elf::SHF_EXECINSTR.0, elf::SHF_ALLOC.0, elf::SHF_WRITE.0);
     let mut p = Parts { sections: Vec::new(), symbols: Vec::new(), relocs: Vec::new() };
+    let bytes = header::encode(manifest, tables)?;
+    p.sections.push(Section { name: header::SECTION.to_owned(), flags: 0, bytes, part: Part::Front });
     code_parts(&mut p, program, alloc | exec);
     for table in Table::ALL {
         let bytes = sections::encode(tables, table);
@@ -87,6 +100,7 @@ fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Part
         name: MAPS.to_owned(),
         flags: alloc | write,
         bytes: vec![0; Map::ALL.len() * MAP_BYTES],
+        part: Part::Front,
     });
     for (map, at) in Map::ALL.into_iter().zip(0..) {
         let (kind, visibility) = (elf::STT_OBJECT, elf::STV_DEFAULT);
@@ -105,9 +119,8 @@ fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Part
     }));
     let mut btf = Btf::new(tables);
     let ext = ext::encode(program, &mut btf);
-    let manifest = header::encode(manifest, tables)?;
-    for (name, bytes) in [(".BTF", btf.to_bytes()), (".BTF.ext", ext), (header::SECTION, manifest)] {
-        p.sections.push(Section { name: name.to_owned(), flags: 0, bytes });
+    for (name, bytes) in [(".BTF", btf.to_bytes()), (".BTF.ext", ext)] {
+        p.sections.push(Section { name: name.to_owned(), flags: 0, bytes, part: Part::Back });
     }
     Ok(p)
 }
@@ -116,7 +129,7 @@ impl Parts {
     /// A section that is one variable.
     fn add_object(&mut self, name: &str, section: &str, flags: u64, bytes: Vec<u8>) {
         let size = bytes.len() as u64;
-        self.sections.push(Section { name: section.to_owned(), flags, bytes });
+        self.sections.push(Section { name: section.to_owned(), flags, bytes, part: Part::Front });
         let section = self.sections.len() - 1;
         let visibility = elf::STV_DEFAULT;
         self.symbols.push(Symbol { name: name.to_owned(), section, kind: elf::STT_OBJECT, value: 0, size, visibility });
@@ -125,7 +138,8 @@ impl Parts {
 
 fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
     let slots: Vec<[u8; 8]> = program.slots().collect();
-    for (section, (name, range)) in program.sections().into_iter().enumerate() {
+    for (name, range) in program.sections() {
+        let section = p.sections.len();
         let mut bytes = slots[range.clone()].concat();
         for slot in range.clone() {
             let at = slot - range.start;
@@ -155,12 +169,14 @@ fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
             let visibility = if f.linkage == Linkage::Static { elf::STV_HIDDEN } else { elf::STV_DEFAULT };
             p.symbols.push(Symbol { name: f.name.clone(), section, kind: elf::STT_FUNC, value, size, visibility });
         }
-        p.sections.push(Section { name: name.to_owned(), flags, bytes });
+        let part = if [TEXT, ENTRY_SECTION].contains(&name) { Part::Front } else { Part::Back };
+        p.sections.push(Section { name: name.to_owned(), flags, bytes, part });
     }
 }
 
-/// The file, and the offset of the manifest section in it.
+/// The file, and how long its front is.
 fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
+    const ALIGN: u64 = 8;
     let mut file = Vec::new();
     let mut w = Writer::new_single_phase(Endianness::Little, true, &mut file);
     w.write_file_header(&FileHeader {
@@ -171,15 +187,12 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
         e_entry: 0,
         e_flags: Default::default(),
     })?;
-    let mut manifest = 0;
-    let mut headers: Vec<(StringId, u64)> = Vec::new();
-    for section in &parts.sections {
-        let offset = w.write_align(8);
+    let in_part = |part: Part| move |(_, section): &(usize, &Section)| section.part == part;
+    let sections = || parts.sections.iter().enumerate();
+    let mut offsets = vec![0; parts.sections.len()];
+    for (number, section) in sections().filter(in_part(Part::Front)) {
+        offsets[number] = w.write_align(ALIGN);
         w.write(&section.bytes);
-        headers.push((w.add_section_name(section.name.as_bytes()), offset));
-        if section.name == header::SECTION {
-            manifest = offset as usize;
-        }
     }
 
     w.write_null_symbol();
@@ -199,52 +212,77 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
         numbers.insert(symbol.name.as_str(), number);
     }
 
-    let mut relocs = Vec::new();
-    let names: Vec<String> = parts.sections.iter().map(|s| format!(".rel{}", s.name)).collect();
-    for (section, name) in names.iter().enumerate() {
-        if parts.relocs.iter().all(|reloc| reloc.section != section) {
-            continue;
-        }
-        let offset = w.write_align_relocation();
-        let mut count = 0;
-        for reloc in parts.relocs.iter().filter(|reloc| reloc.section == section) {
-            let r_sym = numbers.get(reloc.symbol.as_str()).copied().unwrap_or_default();
-            let r_type = elf::RelocationType(reloc.kind);
-            w.write_relocation(false, &Rel { r_offset: reloc.slot as u64 * 8, r_sym, r_type, r_addend: 0 });
-            count += 1;
-        }
-        relocs.push((w.add_section_name(name.as_bytes()), section, offset, count));
+    let mut relocs: Vec<Vec<Rel>> = parts.sections.iter().map(|_| Vec::new()).collect();
+    for reloc in &parts.relocs {
+        let r_sym = numbers.get(reloc.symbol.as_str()).copied().unwrap_or_default();
+        let r_type = elf::RelocationType(reloc.kind);
+        relocs[reloc.section].push(Rel { r_offset: reloc.slot as u64 * 8, r_sym, r_type, r_addend: 0 });
+    }
+    let mut reloc_offsets = vec![0; parts.sections.len()];
+    for (number, _) in sections().filter(in_part(Part::Front)).filter(|(number, _)| !relocs[*number].is_empty()) {
+        reloc_offsets[number] = w.write_align_relocation();
+        relocs[number].iter().for_each(|rel| w.write_relocation(false, rel));
     }
     w.write_strtab()?;
     w.add_section_name(b".symtab");
+    let names: Vec<StringId> = parts.sections.iter().map(|s| w.add_section_name(s.name.as_bytes())).collect();
+    let reloc_names: Vec<String> = parts.sections.iter().map(|s| format!(".rel{}", s.name)).collect();
+    let with_relocs = || (0..relocs.len()).filter(|number| !relocs[*number].is_empty());
+    let reloc_names: BTreeMap<usize, StringId> =
+        with_relocs().map(|number| (number, w.add_section_name(reloc_names[number].as_bytes()))).collect();
     w.write_shstrtab()?;
 
+    // The headers are the end of the front, and say where the back will be.
+    let headers = 1 + parts.sections.len() + reloc_names.len() + 3;
+    let front = w.len().next_multiple_of(ALIGN) + (headers * size_of::<elf::SectionHeader64<Endianness>>()) as u64;
+    let mut end = front;
+    let mut reserve = |length: usize| {
+        let offset = end.next_multiple_of(ALIGN);
+        end = offset + length as u64;
+        offset
+    };
+    for (number, section) in sections().filter(in_part(Part::Back)) {
+        offsets[number] = reserve(section.bytes.len());
+    }
+    for (number, _) in sections().filter(in_part(Part::Back)).filter(|(number, _)| !relocs[*number].is_empty()) {
+        reloc_offsets[number] = reserve(relocs[number].len() * size_of::<elf::Rel64<Endianness>>());
+    }
     w.write_null_section_header();
-    for (section, (name, offset)) in parts.sections.iter().zip(headers) {
-        let sh_name = w.section_name_offset(Some(name));
+    for (number, section) in sections() {
+        let sh_name = w.section_name_offset(Some(names[number]));
         w.write_section_header(&SectionHeader {
             sh_name,
             sh_type: elf::SHT_PROGBITS,
             sh_flags: elf::SectionFlags(section.flags),
             sh_addr: 0,
-            sh_offset: offset,
+            sh_offset: offsets[number],
             sh_size: section.bytes.len() as u64,
             sh_link: 0,
             sh_info: 0,
-            sh_addralign: 8,
+            sh_addralign: ALIGN,
             sh_entsize: 0,
         });
     }
-    let symtab = SectionIndex(parts.sections.len() as u32 + relocs.len() as u32 + 2);
-    for (name, section, offset, count) in relocs {
-        w.write_relocation_section_header(name, SectionIndex(section as u32 + 1), symtab, offset, count, false);
+    let symtab = SectionIndex(parts.sections.len() as u32 + reloc_names.len() as u32 + 2);
+    for (number, name) in &reloc_names {
+        let of = SectionIndex(*number as u32 + 1);
+        w.write_relocation_section_header(*name, of, symtab, reloc_offsets[*number], relocs[*number].len(), false);
     }
     w.write_strtab_section_header();
     w.write_symtab_section_header(1);
     w.write_shstrtab_section_header();
+
+    for (number, section) in sections().filter(in_part(Part::Back)) {
+        w.pad_until(offsets[number]);
+        w.write(&section.bytes);
+    }
+    for (number, _) in sections().filter(in_part(Part::Back)).filter(|(number, _)| !relocs[*number].is_empty()) {
+        w.pad_until(reloc_offsets[number]);
+        relocs[number].iter().for_each(|rel| w.write_relocation(false, rel));
+    }
     let mut head = Vec::new();
     w.write_file_header_to(&mut head)?;
     drop(w);
     file[..head.len()].copy_from_slice(&head);
-    Ok((file, manifest))
+    Ok((file, front as usize))
 }

@@ -84,13 +84,7 @@ pub(super) struct Ext {
 }
 
 /// Reads the section. `bases` gives for each section of code its name, its first slot in the linked program, and its number of slots.
-/// What is said of the sections `left_out` is passed over.
-pub(super) fn decode(
-    ext: &[u8],
-    types: &Types<'_>,
-    bases: &[(String, usize, usize)],
-    left_out: &[String],
-) -> Result<Ext, ReadError> {
+pub(super) fn decode(ext: &[u8], types: &Types<'_>, bases: &[(String, usize, usize)]) -> Result<Ext, ReadError> {
     let bad = ReadError::Btf;
     let head = words(ext, 4..HEADER_BYTES)?;
     let [header, func_at, func_len, line_at, line_len, core_at, core_len] =
@@ -105,35 +99,30 @@ pub(super) fn decode(
     };
     // A section is named by each of its records, a field by many: each is looked up once.
     let (mut sections, mut fields) = (FxHashMap::default(), FxHashMap::default());
-    let mut slot = |section: u32, offset: u32| -> Result<Option<u32>, ReadError> {
-        let place = match sections.entry(section) {
+    let mut slot = |section: u32, offset: u32| -> Result<u32, ReadError> {
+        let (_, base, slots) = match sections.entry(section) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
                 let name = strings.get(section)?;
-                let place = bases.iter().find(|(n, ..)| *n == name);
-                if place.is_none() && !left_out.iter().any(|n| n == name) {
-                    return Err(ReadError::Btf);
-                }
-                *new.insert(place)
+                *new.insert(bases.iter().find(|(n, ..)| *n == name).ok_or(ReadError::Btf)?)
             }
         };
-        let Some((_, base, slots)) = place else { return Ok(None) };
         let slot = offset as usize / 8;
         if !offset.is_multiple_of(8) || slot >= *slots {
             return Err(ReadError::Btf);
         }
-        Ok(Some((base + slot) as u32))
+        Ok((base + slot) as u32)
     };
     let mut out = Ext::default();
     for (section, [offset, id]) in records::<2>(&part(func_at, func_len)?, FUNC_INFO_BYTES)? {
-        out.funcs.extend(slot(section, offset)?.map(|slot| [slot, id]));
+        out.funcs.push([slot(section, offset)?, id]);
     }
     for (section, [offset, file, text, line]) in records::<4>(&part(line_at, line_len)?, LINE_INFO_BYTES)? {
-        out.lines.extend(slot(section, offset)?.map(|slot| [slot, file, text, line]));
+        out.lines.push([slot(section, offset)?, file, text, line]);
     }
     let core = if core_len == 0 { Vec::new() } else { records::<4>(&part(core_at, core_len)?, CORE_BYTES)? };
     for (section, [offset, of, access, kind]) in core {
-        let Some(slot) = slot(section, offset)? else { continue };
+        let slot = slot(section, offset)?;
         let field = match fields.entry((of, access)) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {

@@ -15,7 +15,7 @@ use ::object::{
 use rustc_hash::FxHashMap;
 
 use crate::bpf::program::FunctionId;
-use crate::bpf::{Function, Insn, Linkage, Place, Program, ProgramError, TEXT};
+use crate::bpf::{Function, Insn, Line, Linkage, Place, Program, ProgramError, Relocated, TEXT};
 use crate::emit::layout::{Data, ENTRY, ENTRY_SECTION, FUNCTIONS, Map, Table};
 use crate::manifest::FORMAT;
 
@@ -69,33 +69,46 @@ type Elf<'a> = ElfFile64<'a, Endianness>;
 /// # Errors
 /// The bytes are something else, damaged, or of another version.
 pub fn read(bytes: &[u8]) -> Result<PolicyObject, ReadError> {
-    read_parts(bytes, |_| true)
+    read_parts(bytes, bytes.len() as u64, Parts::All)
 }
 
-/// Like [`read`], without the programs that only kernels run: for whoever asks the functions of `.text` alone.
+/// Like [`read`], without the programs that only kernels run, and without types and lines: for whoever asks the functions of `.text`
+/// alone. `bytes` is a file of `size` bytes from its beginning, with at least its [`front`](super::front).
 ///
 /// # Errors
-/// As for [`read`]; what is wrong with the programs left out is not found, but for the hash sum.
-pub fn read_functions(bytes: &[u8]) -> Result<PolicyObject, ReadError> {
-    read_parts(bytes, |section| section == TEXT || section == ENTRY_SECTION)
+/// As for [`read`]. Of what is behind the front, only the length is looked at.
+pub fn read_functions(bytes: &[u8], size: u64) -> Result<PolicyObject, ReadError> {
+    read_parts(bytes, size, Parts::Front)
 }
 
-/// Reads an object with the code of the sections that `wanted` says.
-fn read_parts(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<PolicyObject, ReadError> {
+/// How much of a file is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parts {
+    All,
+    Front,
+}
+
+impl Parts {
+    /// Whether the code of this section is read.
+    fn has(self, section: &str) -> bool {
+        self == Parts::All || section == TEXT || section == ENTRY_SECTION
+    }
+}
+
+fn read_parts(bytes: &[u8], size: u64, parts: Parts) -> Result<PolicyObject, ReadError> {
     let elf = Elf::parse(bytes).map_err(|_| ReadError::NotElf)?;
     if elf.architecture() != Architecture::Bpf || elf.kind() != ObjectKind::Relocatable || !elf.is_little_endian() {
         return Err(ReadError::NotElf);
     }
     let section = elf.section_by_name(manifest::SECTION).ok_or(ReadError::Foreign)?;
-    let (at, size) = section.file_range().ok_or(ReadError::Foreign)?;
-    let data = bytes.get(at as usize..).and_then(|rest| rest.get(..size as usize)).ok_or(ReadError::NotElf)?;
-    let (mut tables, encoded) = manifest::header(data)?;
-    let at = at as usize;
-    let field = at + manifest::DIGEST.start..at + manifest::DIGEST.end;
-    let digest = manifest::digest(bytes, field.clone());
-    if bytes[field] != digest {
-        return Err(ReadError::Damaged);
+    let (at, length) = section.file_range().ok_or(ReadError::Foreign)?;
+    if at as usize != manifest::OFFSET && section.data().is_ok_and(|data| data.starts_with(&manifest::MAGIC)) {
+        return Err(ReadError::Version { format: manifest::FORMAT_ELSEWHERE });
     }
+    let digest = manifest::verify(bytes, size)?;
+    let mut tables = manifest::scalars(bytes)?;
+    let end = manifest::OFFSET.saturating_add(length as usize);
+    let encoded = bytes.get(manifest::OFFSET + manifest::HEADER_BYTES..end).ok_or(ReadError::Manifest)?;
     let manifest = manifest::decode(encoded)?;
     let names = section_names(&elf)?;
     for table in Table::ALL {
@@ -103,7 +116,7 @@ fn read_parts(bytes: &[u8], wanted: impl Fn(&str) -> bool) -> Result<PolicyObjec
         sections::decode(&mut tables, table, data).ok_or_else(|| bad(table.section()))?;
     }
     verify::verify(&tables, &manifest)?;
-    let (program, kernel) = program(&elf, &names, wanted)?;
+    let (program, kernel) = program(&elf, &names, parts)?;
     Ok(PolicyObject { manifest, tables, program, kernel, digest })
 }
 
@@ -140,10 +153,9 @@ struct Symbols {
 fn program(
     elf: &Elf<'_>,
     names: &BTreeMap<String, SectionIndex>,
-    wanted: impl Fn(&str) -> bool,
+    parts: Parts,
 ) -> Result<(Program, KernelInfo), ReadError> {
-    let (mut code, left_out): (Vec<_>, Vec<_>) = code_sections(elf)?.into_iter().partition(|(name, _)| wanted(name));
-    let left_out: Vec<String> = left_out.into_iter().map(|(name, _)| name).collect();
+    let Code { read: mut code, left_out } = code_sections(elf, parts)?;
     // In the order of the file, but for the functions that are called.
     code.sort_by_key(|(name, _)| name == TEXT);
     let mut base = 0;
@@ -157,32 +169,58 @@ fn program(
     for ((name, code), (_, base, _)) in code.iter().zip(&bases) {
         insns.extend(decode(elf, names[name], code, *base, &symbols)?);
     }
-    let btf = named(elf, names, ".BTF")?;
-    let types = Types::of(btf)?;
-    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &types, &bases, &left_out)?;
-    let lines = ext::lines(&ext, types.strings)?;
-    let starts = symbols.functions.iter().map(|f| f.start as u32);
-    if !starts.eq(ext.funcs.iter().map(|[slot, _]| *slot)) {
-        return Err(ReadError::Btf);
-    }
-    let program = Program::new(insns, symbols.functions, lines, ext.fields)?;
+    let (kernel, lines, fields) = match parts {
+        Parts::All => types(elf, names, &bases, &symbols.functions)?,
+        Parts::Front => Default::default(),
+    };
+    let program = Program::new(insns, symbols.functions, lines, fields)?;
     if let Some(name) = FUNCTIONS.into_iter().find(|name| program.function(name).is_none()) {
         return Err(bad(name));
     }
     if program.functions().first().map(|f| f.name.as_str()) != Some(ENTRY) {
         return Err(bad(ENTRY));
     }
-    Ok((program, KernelInfo { btf: btf.to_vec(), func_info: ext.funcs, line_info: ext.lines }))
+    Ok((program, kernel))
 }
 
-/// The sections of code, in the order of the file: name and bytes.
-fn code_sections<'a>(elf: &Elf<'a>) -> Result<Vec<(String, &'a [u8])>, ReadError> {
-    let mut code = Vec::new();
+/// What is said of the code: types for the kernel, lines, and the instructions relocated to fields.
+fn types(
+    elf: &Elf<'_>,
+    names: &BTreeMap<String, SectionIndex>,
+    bases: &[(String, usize, usize)],
+    functions: &[Function],
+) -> Result<(KernelInfo, Vec<Line>, Vec<Relocated>), ReadError> {
+    let btf = named(elf, names, ".BTF")?;
+    let types = Types::of(btf)?;
+    let ext = ext::decode(named(elf, names, ".BTF.ext")?, &types, bases)?;
+    let lines = ext::lines(&ext, types.strings)?;
+    let starts = functions.iter().map(|f| f.start as u32);
+    if lines.is_empty() || !starts.eq(ext.funcs.iter().map(|[slot, _]| *slot)) {
+        return Err(ReadError::Btf);
+    }
+    Ok((KernelInfo { btf: btf.to_vec(), func_info: ext.funcs, line_info: ext.lines }, lines, ext.fields))
+}
+
+/// The sections of code, in the order of the file.
+#[derive(Default)]
+struct Code<'a> {
+    /// Name and bytes of those that are read.
+    read: Vec<(String, &'a [u8])>,
+    /// The names of the others.
+    left_out: Vec<String>,
+}
+
+fn code_sections<'a>(elf: &Elf<'a>, parts: Parts) -> Result<Code<'a>, ReadError> {
+    let mut code = Code::default();
     for section in elf.sections() {
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
         if sh_flags.0 & SHF_EXECINSTR.0 != 0 {
             let name = section.name().map_err(|_| ReadError::NotElf)?;
-            code.push((name.to_owned(), section.data().map_err(|_| bad(name))?));
+            if parts.has(name) {
+                code.read.push((name.to_owned(), section.data().map_err(|_| bad(name))?));
+            } else {
+                code.left_out.push(name.to_owned());
+            }
         }
     }
     Ok(code)
