@@ -1,6 +1,6 @@
 //! Where the audit stream goes: never to a place that the command can change.
 
-use std::fs::OpenOptions;
+use std::fs::{FileType, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -21,8 +21,7 @@ pub(super) fn stream(file: &Path, tables: &Tables, classes: &Classes) -> Result<
     let stream = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
     let stream = stream.with_context(|| format!("cannot open the audit stream {}", file.display()))?;
     let kind = stream.metadata().context("cannot look at the audit stream")?.file_type();
-    let is_file = !(kind.is_fifo() || kind.is_char_device() || kind.is_socket());
-    if is_file {
+    if keeps_records(kind) {
         // Where the kernel says it is: the name given may lead through links.
         let path = std::fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd()))
             .context("cannot tell where the audit stream is")?;
@@ -38,8 +37,8 @@ pub(super) fn stream(file: &Path, tables: &Tables, classes: &Classes) -> Result<
 /// # Errors
 /// Why the policy cannot be taken.
 pub(super) fn stays_out_of_reach(file: &Path, tables: &Tables, classes: &Classes) -> Result<(), String> {
-    let is_file = |path: &Path| std::fs::metadata(path).map(|meta| meta.is_file());
-    let place = std::fs::canonicalize(file).and_then(|path| Ok((is_file(&path)?, path)));
+    let kind = |path: &Path| std::fs::metadata(path).map(|meta| meta.file_type());
+    let place = std::fs::canonicalize(file).and_then(|path| Ok((keeps_records(kind(&path)?), path)));
     let show = file.display();
     match place {
         _ if file == Path::new("-") => Ok(()),
@@ -49,6 +48,11 @@ pub(super) fn stays_out_of_reach(file: &Path, tables: &Tables, classes: &Classes
         Ok(_) => Ok(()),
         Err(error) => Err(format!("cannot tell where the audit stream {show} is: {error}")),
     }
+}
+
+/// Whether what was written there is still there: not in a pipe, a terminal or a socket.
+fn keeps_records(kind: FileType) -> bool {
+    !(kind.is_fifo() || kind.is_char_device() || kind.is_socket())
 }
 
 /// Whether a subject of `classes` may perhaps change what stands at `path`, or move it away.
