@@ -79,7 +79,7 @@ fn lab(kernels: &[Kernel]) -> Result<Vec<Summary>> {
         let lower: &[Lower] = if hook == Hook::Kmod { &[Lower::Tmpfs, Lower::Ext4] } else { &[Lower::Tmpfs] };
         let quick: &[&str] = match hook {
             Hook::Fuse => &["machine", "kernel", "agree", "exec", "doctor", "stress"],
-            Hook::Lsm => &["lsm/exec", "lsm/ways", "lsm/roles", "lsm/classes", "stress"],
+            Hook::Lsm => &["lsm/exec", "lsm/outside", "lsm/ways", "lsm/roles", "lsm/classes", "stress"],
             Hook::Kmod => &[
                 "kmod/original",
                 "kmod/roles",
