@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, XattrFlags};
 use crate::rig::{Site, example_text, hook, repository};
 
 /// What guards a tree.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Guard {
     /// The agent example, at a git repository.
     Agent,
@@ -41,16 +41,15 @@ impl Arena {
     /// A new one.
     pub(super) fn new(guard: Guard) -> Arena {
         let site = Site::new();
-        let bin = site.dir("bin");
         let dir = site.dir("tree");
-        let scratch = site.dir("scratch");
+        site.dir("bin");
+        site.dir("scratch");
         site.file("outside/secret", "TOKEN=outside\n");
         let at = |path: &PathBuf| path.display().to_string();
         let (text, policy, options): (String, _, &[&str]) = match guard {
             Guard::Agent => {
                 repository_tree(&site);
-                let lets = [("repo", at(&dir)), ("home", at(&site.at("home"))), ("scratch", at(&scratch))];
-                (example_text("agent", &lets), "tree/policy.bfs", &[])
+                (example_text("agent", &agent_lets(&site)), "tree/policy.bfs", &[])
             }
             Guard::Ledger => {
                 site.file("tree/journal", "1st line\n");
@@ -69,10 +68,23 @@ impl Arena {
                 (text.replace("/srv/spoof", &at(&dir)), "policy.bfs", &[])
             }
         };
-        let text = if hook().filters_listings() { text } else { without_hiding(&text) };
-        let programs = format!("\n// The attacks' own programs.\nallow view, exec on \"{}/\";\n", bin.display());
-        let policy = site.file(policy, &(text + &programs));
+        let policy = site.file(policy, &as_enforced(&(text + &programs(&site))));
         Arena { site, dir, policy, options }
+    }
+
+    /// The policy of the agent example for all of these at once.
+    pub(super) fn agents(arenas: &[Arena]) -> String {
+        let mut text = String::from("policy agents;\ndefault deny;\n");
+        for arena in arenas {
+            let mut one = example_text("agent", &[]);
+            for (name, value) in agent_lets(&arena.site) {
+                one = one.replace(&format!("{{{name}}}"), &value);
+            }
+            let declares = |line: &&str| ["policy ", "default ", "let "].iter().any(|word| line.starts_with(word));
+            one.lines().filter(|line| !declares(line)).for_each(|line| text += &format!("{line}\n"));
+            text += &programs(&arena.site);
+        }
+        as_enforced(&text)
     }
 
     /// What must not change, as text: names, modes, owners and contents below the protected places.
@@ -83,6 +95,22 @@ impl Arena {
         }
         text
     }
+}
+
+/// Where the agent example's `let`s are at a site.
+fn agent_lets(site: &Site) -> [(&'static str, String); 3] {
+    [("repo", "tree"), ("home", "home"), ("scratch", "scratch")]
+        .map(|(name, place)| (name, site.at(place).display().to_string()))
+}
+
+/// The rule for the attacks' own programs.
+fn programs(site: &Site) -> String {
+    format!("\n// The attacks' own programs.\nallow view, exec on \"{}/\";\n", site.at("bin").display())
+}
+
+/// A policy as the hook under test can enforce it.
+fn as_enforced(text: &str) -> String {
+    if hook().filters_listings() { text.to_owned() } else { without_hiding(text) }
 }
 
 /// What a call says that was stopped, by the hook under test, where the language hides.

@@ -6,6 +6,7 @@ use std::process::Command;
 use boesfs_runtime::hook::Hook;
 
 use super::arena::{Arena, Guard, as_refused, dig};
+use super::together;
 use crate::rig::{Run, Sandbox, hook, native, program, repository};
 
 /// What must become of an attack under the policy.
@@ -25,21 +26,25 @@ pub(super) enum Outcome {
     NeverStarted(#[expect(dead_code, reason = "for the reader of the table")] &'static str),
 }
 
-/// [`attack`], where `others` has what must come of it under hooks of these names.
+/// [`attack`], where `others` has what must come of it under hooks of these names; in one sandbox with others, where starts are slow.
 pub(super) fn attack_by_hook(
-    name: &str,
-    cell: &str,
+    name: &'static str,
+    cell: &'static str,
     guard: Guard,
     outcome: Outcome,
     others: &[(&str, Outcome)],
-) -> Run {
+) {
     let other = others.iter().find(|(other, _)| *other == hook().name());
-    attack(name, cell, guard, other.map_or(outcome, |(_, other)| *other))
+    let outcome = other.map_or(outcome, |(_, other)| *other);
+    match together::done(name, cell) {
+        Some(done) => judge(outcome, &done.run, &done.before, &done.after),
+        None => drop(attack(name, cell, guard, outcome)),
+    }
 }
 
 /// Runs an attack both ways and returns its run under the policy.
 pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> Run {
-    let cell = cell.trim_start_matches("r#").replace('_', "-");
+    let cell = word(cell);
     if !matches!(outcome, Outcome::StoppedWithoutControl(..)) && controlled() {
         let run = free(&Arena::new(guard), name, &cell);
         assert_eq!(run.status, 0, "without a policy, this attack must get through: {run:#?}");
@@ -47,22 +52,32 @@ pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> 
     let arena = Arena::new(guard);
     let before = arena.protected();
     let run = guarded(&arena, name, &cell);
+    judge(outcome, &run, &before, &arena.protected());
+    run
+}
+
+/// A cell as its program knows it.
+pub(super) fn word(cell: &str) -> String {
+    cell.trim_start_matches("r#").replace('_', "-")
+}
+
+/// Whether that is what must come of it; `before` and `after` are the protected places.
+fn judge(outcome: Outcome, run: &Run, before: &str, after: &str) {
     match outcome {
         Outcome::Stopped(how) | Outcome::StoppedBy(how) | Outcome::StoppedWithoutControl(how, _) => {
             let how = if matches!(outcome, Outcome::StoppedBy(_)) { how.to_owned() } else { as_refused(how) };
             assert_eq!((run.status, run.last_line()), (10, format!("stopped: {how}").as_str()), "{run:#?}");
-            assert_eq!(arena.protected(), before, "refused, and yet something changed");
+            assert_eq!(after, before, "refused, and yet something changed");
         }
         Outcome::Through(_) => assert_eq!(run.status, 0, "{run:#?}"),
         Outcome::NeverStarted(_) => assert_eq!((run.status, run.out.as_str()), (125, ""), "{run:#?}"),
         Outcome::Killed => assert_eq!(run.status, 137, "{run:#?}"),
     }
-    run
 }
 
 /// Whether attacks run without a policy, too. In a guest, which is slow, the runs with the FUSE hook have done that for the others:
 /// what a program can do without a sandbox does not depend on the hook.
-fn controlled() -> bool {
+pub(super) fn controlled() -> bool {
     hook() == Hook::Fuse || std::env::var_os("BOESFS_BYPASS").is_none()
 }
 
@@ -97,7 +112,7 @@ fn guarded(arena: &Arena, name: &str, cell: &str) -> Run {
 }
 
 /// The attack's command line, with what only this attack needs in its place.
-fn words(arena: &Arena, name: &str, cell: &str) -> Vec<String> {
+pub(super) fn words(arena: &Arena, name: &str, cell: &str) -> Vec<String> {
     if name == "c10_depth" {
         dig(&arena.dir);
     }
@@ -114,7 +129,7 @@ fn words(arena: &Arena, name: &str, cell: &str) -> Vec<String> {
 }
 
 /// Descriptors that the caller leaves open, as shell redirections.
-fn redirections(arena: &Arena, name: &str, cell: &str) -> String {
+pub(super) fn redirections(arena: &Arena, name: &str, cell: &str) -> String {
     let (dir, log) = (arena.dir.display(), arena.site.at("log"));
     match (name, cell) {
         ("c14_descriptors", "stdin") => format!("< {dir}/.env"),
@@ -127,7 +142,7 @@ fn redirections(arena: &Arena, name: &str, cell: &str) -> String {
 }
 
 /// A process and sockets of the outside, for attacks on those.
-struct Outside {
+pub(super) struct Outside {
     process: std::process::Child,
     socket: String,
     place: std::path::PathBuf,
@@ -136,7 +151,7 @@ struct Outside {
 }
 
 impl Outside {
-    fn new(arena: &Arena) -> Outside {
+    pub(super) fn new(arena: &Arena) -> Outside {
         use std::os::linux::net::SocketAddrExt;
         use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
         let process = Command::new("sleep").arg("300").spawn().expect("sleep");
@@ -151,7 +166,7 @@ impl Outside {
     }
 
     /// The last word of attacks that need one.
-    fn words(&self, name: &str, cell: &str) -> Option<String> {
+    pub(super) fn words(&self, name: &str, cell: &str) -> Option<String> {
         match name {
             "c20_deputies" if cell == "abstract-socket" => Some(self.socket.clone()),
             "c20_deputies" if cell == "path-socket" => Some(self.place.join("stream").display().to_string()),

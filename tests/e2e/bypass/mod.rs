@@ -9,3 +9,4 @@ mod forge;
 mod loss;
 mod root;
 mod rows;
+mod together;

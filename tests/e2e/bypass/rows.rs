@@ -19,6 +19,10 @@ macro_rules! attacks {
 
         /// Every program that has rows.
         const PROGRAMS: &[&str] = &[$(stringify!($class)),*];
+
+        /// Every cell: its program, its name, and its guard.
+        pub(super) const CELLS: &[(&str, &str, super::arena::Guard)] =
+            &[$($((stringify!($class), stringify!($cell), $guard),)*)*];
     };
 }
 
