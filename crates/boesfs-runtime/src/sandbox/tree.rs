@@ -45,7 +45,8 @@ impl Tree {
             Root::Native(access) => {
                 let root = host_tree(Path::new("/"), *access).step("copy the host's tree")?;
                 attach_over_root(&root)?;
-                Tree { root, special, asks: false }
+                // Where the LSM hook judges it.
+                Tree { root, special, asks: true }
             }
             Root::Kmod(judged) => {
                 let Some(first) = judged.mounts.first() else {
@@ -177,7 +178,7 @@ impl Tree {
     }
 }
 
-/// The number of the mount that `path` is in, where the kernel tells it. Of file systems, boesfs.ko alone is asked.
+/// The number of the mount that `path` is in, where the kernel tells it. boesfs.ko and the LSM hook are asked, no other file system is.
 fn mount_of(dir: impl AsFd, path: &str) -> rustix::io::Result<Option<u64>> {
     /// `STATX_MNT_ID`
     const NUMBER: StatxFlags = StatxFlags::from_bits_retain(0x1000);
