@@ -17,6 +17,9 @@ const TYPEDEF: u32 = 8;
 const QUALIFIERS: [u32; 4] = [TYPEDEF, 9, 10, 11];
 const TYPE_TAG: u32 = 18;
 
+/// How the names of functions begin that programs are attached to. The kernel has sixty thousand others.
+const ATTACHED: [&[u8]; 2] = [b"bpf_lsm_", b"vfs_"];
+
 /// The most nested members that are looked through.
 const NESTING: u32 = 16;
 
@@ -29,7 +32,7 @@ pub(crate) struct KernelTypes {
     starts: Vec<u32>,
     /// Structures by name.
     named: HashMap<Vec<u8>, u32>,
-    /// Functions by name.
+    /// Functions by name, as far as it is one of [`ATTACHED`].
     functions: HashMap<Vec<u8>, u32>,
 }
 
@@ -73,7 +76,7 @@ impl KernelTypes {
                 let name = out.string(name).to_vec();
                 // The first of a name is the kernel's own: others are of drivers.
                 out.named.entry(name).or_insert(number);
-            } else if kind == FUNC {
+            } else if kind == FUNC && ATTACHED.iter().any(|prefix| out.begins(name, prefix)) {
                 let name = out.string(name).to_vec();
                 out.functions.insert(name, number);
             }
@@ -111,7 +114,7 @@ impl KernelTypes {
         !own
     }
 
-    /// The number of the function `name`, and how many arguments it takes.
+    /// The number of the function `name`, which is one of [`ATTACHED`], and how many arguments it takes.
     pub(crate) fn function(&self, name: &str) -> Option<(u32, usize)> {
         let number = *self.functions.get(name.as_bytes())?;
         let at = *self.starts.get(number as usize)? as usize;
@@ -157,6 +160,10 @@ impl KernelTypes {
             number = self.words[at + 2];
         }
         number
+    }
+
+    fn begins(&self, at: u32, prefix: &[u8]) -> bool {
+        self.strings.get(at as usize..).is_some_and(|rest| rest.starts_with(prefix))
     }
 
     fn string(&self, at: u32) -> &[u8] {
