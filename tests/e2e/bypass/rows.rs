@@ -211,7 +211,7 @@ attacks! {
     }
     c18_oracle(Agent) {
         stat => Stopped("stat: ENOENT for both"), lsm TOLD;
-        access => Stopped("access: ENOENT for both"), lsm StoppedBy("access: ENOENT for both");
+        access => Stopped("access: ENOENT for both"), lsm TOLD;
         chdir => Stopped("chdir: ENOENT for both"), lsm TOLD;
         open => Stopped("open: ENOENT for both"), lsm TOLD;
         o_path => Stopped("o-path: ENOENT for both"), lsm TOLD;
@@ -238,7 +238,7 @@ attacks! {
     }
     c20_deputies(Agent) {
         ptrace => Stopped("ptrace: ESRCH");
-        proc_mem => Stopped("open: ENOENT");
+        proc_mem => Stopped("open: ENOENT"), lsm StoppedBy("open: ENOENT");
         signal => Stopped("kill: ESRCH");
         new_privileges => Stopped("prctl: no new privileges");
         abstract_socket => Through("the network and its sockets are not files");

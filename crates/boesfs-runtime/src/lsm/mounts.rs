@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use boesfs_codegen::emit::layout::{Data, Map, dir_bits, moved, place, supers};
+use boesfs_codegen::emit::layout::{Data, Map, dir_bits, handed, moved, place, supers};
 use boesfs_codegen::emit::lsm::learned;
 use boesfs_codegen::tables::{StateId, Tables};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
@@ -21,6 +21,7 @@ use rustix::process::Pid;
 use super::{Cgroup, LsmError, system};
 use crate::kernel::program::Loaded;
 use crate::kernel::sys;
+use crate::sandbox::handed::used;
 use crate::sandbox::tree::unoctal;
 
 /// Directories that the sandbox makes anew: nothing is judged there.
@@ -123,19 +124,30 @@ pub(super) fn tell(
     }
     let places: Vec<u8> = told.places.iter().flat_map(|mount| mount.to_le_bytes()).collect();
     sys::update(loaded.data(Data::Places), &places).map_err(|source| LsmError::Kernel { program: "mounts", source })?;
-    let handed = match tree {
+    let descriptors = match tree {
         Tree::Sandbox(_) => vec![rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()],
         // These were opened by others, for others.
         Tree::Found => Vec::new(),
     };
-    for handed in handed {
+    let mut uses: BTreeMap<u64, u64> = BTreeMap::new();
+    for fd in descriptors {
         // A descriptor that is closed leads nowhere.
-        if rustix::fs::fstat(handed).is_ok() {
-            let found = ask(learn, handed)?;
-            insert(Map::Handed, found.dentry, &1u64.to_le_bytes())?;
+        if rustix::fs::fstat(fd).is_ok() {
+            let found = ask(learn, fd)?;
+            // One may be handed in twice, for different things.
+            *uses.entry(found.dentry).or_insert(u64::from(handed::MARK)) |= u64::from(used_for(fd));
         }
     }
+    for (dentry, used) in uses {
+        insert(Map::Handed, dentry, &used.to_le_bytes())?;
+    }
     Ok(told)
+}
+
+/// What a descriptor that is handed in is for.
+fn used_for(fd: BorrowedFd<'_>) -> u32 {
+    let (read, write) = used(fd).map_or((true, true), |used| (used.reads(), used.writes()));
+    (if read { handed::READ } else { 0 }) | (if write { handed::WRITE } else { 0 })
 }
 
 /// A process of each mount namespace that processes of the cgroup are in.

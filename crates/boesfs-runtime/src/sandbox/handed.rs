@@ -2,7 +2,8 @@
 //! with more rights through `/proc/self/fd`.
 //!
 //! Such a file lies outside of the sandbox's tree, so the policy is not asked about it. Landlock is: below the tree's root it
-//! leaves everything to the policy, and of a file from outside it grants what the descriptor's mode does. Landlock costs something
+//! leaves everything to the policy, and of a file from outside it grants what the descriptor's mode does. Where the tree is the host's own it cannot
+//! tell the two apart: there the LSM hook's programs do. Landlock costs something
 //! at each open, so it is used only where such a file was handed in. A kernel without Landlock leaves them open to be
 //! opened anew, which the documentation says.
 
@@ -69,8 +70,19 @@ fn allow_below(rules: &Rules, directory: &Path, rights: u64) -> io::Result<()> {
     rules.allow(open(directory, flags, Mode::empty())?, rights)
 }
 
+/// Whether a file was handed in as standard input, output or error that could be opened anew for more.
+pub(crate) fn is_file() -> bool {
+    let (input, output, error) = (io::stdin(), io::stdout(), io::stderr());
+    [input.as_fd(), output.as_fd(), error.as_fd()].into_iter().filter_map(Handed::new).any(|handed| handed.holds_data)
+}
+
+/// What a descriptor is for that may be handed in; none, if it is not of an object with a name.
+pub(crate) fn used(fd: BorrowedFd<'_>) -> Option<Handed<'_>> {
+    Handed::new(fd)
+}
+
 /// A descriptor that was handed in, of an object with a name outside of the sandbox.
-struct Handed<'a> {
+pub(crate) struct Handed<'a> {
     fd: BorrowedFd<'a>,
     /// What may be done with the object.
     rights: u64,
@@ -79,6 +91,16 @@ struct Handed<'a> {
 }
 
 impl<'a> Handed<'a> {
+    /// Whether the object may be read.
+    pub(crate) fn reads(&self) -> bool {
+        self.rights & READ != 0
+    }
+
+    /// Whether it may be written.
+    pub(crate) fn writes(&self) -> bool {
+        self.rights & WRITE != 0
+    }
+
     fn new(fd: BorrowedFd<'a>) -> Option<Handed<'a>> {
         let kind = FileType::from_raw_mode(fstat(fd).ok()?.st_mode);
         let mode = match fcntl_getfl(fd).ok()? & OFlags::ACCMODE {

@@ -13,7 +13,7 @@ mod children;
 mod dev;
 mod error;
 mod find;
-mod handed;
+pub(crate) mod handed;
 pub mod layer;
 mod namespaces;
 pub mod plan;

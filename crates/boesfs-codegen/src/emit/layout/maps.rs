@@ -12,7 +12,7 @@ pub enum Map {
     Mounts,
     /// By address of a super block: the [`place`]s that show it, see [`supers`].
     Supers,
-    /// By address of a dentry: the objects behind the descriptors that the sandbox was handed.
+    /// By address of a dentry: the objects behind the descriptors that the sandbox was handed, see [`handed`].
     Handed,
     /// By inode of a directory: its state, see [`super::dir_bits`].
     Dirs,
@@ -187,6 +187,16 @@ impl Data {
     pub const fn is_writable(self) -> bool {
         !matches!(self, Data::Session)
     }
+}
+
+/// What the descriptors of an object are for that the sandbox was handed, in [`Map::Handed`].
+pub mod handed {
+    /// To be read.
+    pub const READ: u32 = 1;
+    /// To be written.
+    pub const WRITE: u32 = 2;
+    /// Always set.
+    pub const MARK: u32 = 4;
 }
 
 /// Offsets in [`Data::Session`].

@@ -7,10 +7,10 @@ use boesfs_lang::ops::{Op, Ops};
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Operand, Reg, Size, Test};
-use crate::emit::layout::Table;
+use crate::emit::layout::{Doubt, Table, handed};
 use crate::emit::{Facts, add_table};
 
-use super::find::{DOUBT, PASS, PASSED, Sought, Where, find, state_entry, unless_for_itself};
+use super::find::{DOUBT, PASS, PASSED, Sought, Where, find, found as doubtful, state_entry, unless_for_itself};
 use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget};
 
 use Reg as R;
@@ -145,7 +145,31 @@ fn one(a: &mut Assembler, facts: Facts<'_>, name: &str, what: Object, op: Op, so
 /// Asks for `op` of the object in r7 and r8, and returns.
 pub(super) fn ask(a: &mut Assembler, facts: Facts<'_>, what: Object, op: Op, sources: &[(Arg, Source)], pass: Label) {
     found(a, what, Ops::of(&[op]));
+    if op == Op::Truncate {
+        for_no_more(a, |a, _| a.mov(R::R2, handed::WRITE as i32));
+    }
     ask_found(a, facts, op, sources, pass);
+}
+
+/// Puts a doubt into r9 where that is an object that was handed in, and what is needed of it, which `needed` puts into r2, is more than the
+/// descriptors are for. `needed` goes to the label it is given where it is more in any case. Changes r1 to r3.
+fn for_no_more(a: &mut Assembler, needed: impl FnOnce(&mut Assembler, Label)) {
+    let (more, done) = (a.label(), a.label());
+    a.note("handed in: for no more than the descriptor is for");
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.branch(Test::Ne, R::R1, PASS, done);
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::And, R::R1, handed::MARK as i32);
+    a.branch(Test::Eq, R::R1, 0, done);
+    needed(a, more);
+    a.mov(R::R1, R::R9);
+    a.alu(AluOp::Xor, R::R1, -1);
+    a.alu(AluOp::And, R::R1, R::R2);
+    a.branch(Test::Eq, R::R1, 0, done);
+    a.bind(more);
+    a.wide(R::R9, doubtful(Doubt::Foreign));
+    a.bind(done);
 }
 
 /// The same, of what r9 has found.
@@ -314,6 +338,17 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     let (decided, named, reads) = (a.label(), a.label(), a.label());
     let ops = [Op::Create, Op::Exec, Op::List, Op::Read, Op::Write, Op::Append];
     found(a, form, Ops::of(&ops));
+    for_no_more(a, |a, more| {
+        const { assert!(handed::READ == 1 && handed::WRITE == 2 && handed::MARK == 4) };
+        a.load(Size::B8, R::R1, R::R10, FILE);
+        a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
+        a.mov(R::R1, R::R2);
+        a.alu(AluOp::And, R::R1, OPENED_TO_EXECUTE);
+        a.branch(Test::Ne, R::R1, 0, more);
+        // To read, to write, both, or for neither, which the mark stands for.
+        a.alu(AluOp::And, R::R2, O_ACCMODE);
+        a.alu(AluOp::Add, R::R2, 1);
+    });
     a.note("most are plainly allowed whatever exactly they are for");
     a.load(Size::B8, R::R1, R::R10, FILE);
     a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);

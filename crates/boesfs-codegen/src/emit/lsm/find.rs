@@ -14,7 +14,8 @@ use super::scope::{F_CREATE, of_this_task, peek};
 
 use Reg as R;
 
-/// What `find` gives, above the 32 bits of a state: nothing is judged there.
+/// What `find` gives, above the 32 bits of a state: nothing is judged there. Below it stands what an object was handed in for
+/// ([`handed`](crate::emit::layout::handed)), or 0.
 pub(super) const PASS: i32 = 1;
 /// What `find` gives, above the 32 bits of a [`Doubt`].
 pub(super) const DOUBT: i32 = 2;
@@ -311,7 +312,7 @@ fn outside(a: &mut Assembler) {
     const WORDS: i16 = -24;
     a.static_function("outside");
     a.note("a file system of the kernel's own, of pipes, sockets, memory: nothing to judge");
-    let (passes, own) = (a.label(), a.label());
+    let (passes, own, elsewhere) = (a.label(), a.label(), a.label());
     a.store(Size::B8, R::R10, KEY, R::R1);
     a.mov(R::R3, R::R1);
     for field in [Field::DENTRY_SUPER, Field::SUPER_FLAGS] {
@@ -325,11 +326,16 @@ fn outside(a: &mut Assembler) {
     unless_for_itself(a, WORDS, own);
     a.bind(passes);
     pass(a);
-    a.note("handed in with a descriptor: nothing to judge");
+    a.note("handed in with a descriptor: nothing to judge, but what it is for");
     a.bind(own);
     lookup(a, Map::Handed, KEY);
-    a.branch(Test::Ne, R::R0, 0, passes);
+    a.branch(Test::Eq, R::R0, 0, elsewhere);
+    a.load(Size::B4, R::R1, R::R0, 0);
+    a.wide(R::R0, PASSED);
+    a.alu(AluOp::Or, R::R0, R::R1);
+    a.exit();
     a.note("from elsewhere: refused");
+    a.bind(elsewhere);
     doubt(a, Doubt::Foreign);
 }
 

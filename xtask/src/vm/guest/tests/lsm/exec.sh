@@ -54,6 +54,27 @@ want 0 boesfs exec --hook lsm --quiet --audit records root.bfs -- true 2>said
 [ ! -s records ] || fail "on record: $(cat records)"
 [ ! -s said ] || fail "said: $(cat said)"
 
+# What was handed in is opened anew for no more than it was handed in for, also where no rule is about opening: its name is the host's, as the
+# tree's are.
+cat >handed.bfs <<'P'
+policy handed;
+default allow;
+deny stat on "/srv/open/nostat";
+P
+echo mine >/srv/log/in
+got=0
+timeout 60 boesfs exec --quiet --hook lsm handed.bfs -- sh -c '
+    cat /proc/self/fd/0 >/dev/null || exit 1
+    echo evil 2>/dev/null >>/proc/self/fd/0 && exit 2
+    python3 -c "import os; os.truncate(\"/proc/self/fd/0\", 0)" 2>/dev/null && exit 3
+    cat /proc/self/fd/1 2>/dev/null && exit 4
+    echo out >/proc/self/fd/1 || exit 5
+    exit 0
+' </srv/log/in >/srv/log/out 2>said || got=$?
+[ "$got" = 0 ] || fail "of what was handed in: status $got: $(cat said)"
+[ "$(cat /srv/log/in /srv/log/out)" = "mine
+out" ] || fail "what was handed in: $(cat /srv/log/in /srv/log/out)"
+
 # Directories renamed outside: states that were kept are not used any more.
 timeout 60 boesfs exec --quiet --hook lsm policy.bfs -- sh -c '
     cat /srv/moves/a/deep/f >/dev/null || exit 1
