@@ -7,7 +7,9 @@ use crate::tables::Tables;
 pub mod kmod;
 mod maps;
 
-pub use maps::{DEPTH, Data, Doubt, Map, MapKind, UNTOLD, event, handed, live, moved, place, scratch, session, supers};
+pub use maps::{
+    DEPTH, Data, Doubt, Map, MapKind, UNTOLD, above, event, handed, live, moves, place, scratch, session, supers,
+};
 
 /// The section of the entry program, and so its program type.
 pub const ENTRY_SECTION: &str = "syscall";

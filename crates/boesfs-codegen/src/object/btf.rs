@@ -10,8 +10,8 @@ use crate::bpf::kernel::{self, Member, STRUCTS};
 use crate::bpf::{Field, Function, Linkage, TEXT};
 use crate::emit::layout::kmod::{MEMBERS, POLICY_NAME};
 use crate::emit::layout::{
-    Data, Doubt, ENTRY, Map, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, SLOT_BYTES, SLOTS, Table, context, live, moved,
-    place, scratch, session, supers, who,
+    Data, Doubt, ENTRY, Map, NAME_BYTES, NAMES_TAIL, REQUEST_BYTES, SLOT_BYTES, SLOTS, Table, above, context, dir_bits,
+    live, moves, place, scratch, session, supers, who,
 };
 use crate::tables::Tables;
 
@@ -230,6 +230,9 @@ impl Btf {
             ("climb_downs", signature(u64, &[("scratch", room)])),
             ("climb_check", signature(u64, &[("scratch", room)])),
             ("climb_checks", signature(u64, &[("scratch", room)])),
+            ("stands", signature(u64, &[("place", u32), ("kept", u32)])),
+            ("stands_few", signature(u64, &[("scratch", room)])),
+            ("stands_some", signature(u64, &[("scratch", room)])),
             ("tell", signature(u64, &[("scratch", room)])),
             ("tell_names", signature(u64, &[("scratch", room)])),
             ("tell_some", signature(u64, &[("scratch", room)])),
@@ -282,7 +285,8 @@ impl Btf {
             supers::BYTES,
             &[("count", u32, supers::COUNT), ("places", places, supers::PLACES)],
         );
-        let above = array(&mut w, u8, moved::PLACES);
+        let members = [("dentry", u64, above::DENTRY), ("sequence", u64, above::SEQUENCE)];
+        let above = w.structure("boesfs_above", above::BYTES, &members);
         let mut vars = Vec::new();
         for (map, at) in Map::ALL.into_iter().zip(0..) {
             let (key, value) = match map {
@@ -328,16 +332,18 @@ impl Btf {
                 }
                 Data::Live => {
                     let counters = array(&mut w, u64, Doubt::ALL.len());
-                    let moved = array(&mut w, u8, moved::PLACES);
+                    let stood = array(&mut w, u64, dir_bits::PLACES as usize);
                     let members = [
-                        ("moving", u32, live::MOVING),
-                        ("generation", u32, live::GENERATION),
                         ("armed", u64, live::ARMED),
                         ("counters", counters, live::COUNTERS),
                         ("number", u32, live::NUMBER),
-                        ("moved", moved, live::MOVED),
+                        ("stood", stood, live::STOOD),
                     ];
                     w.structure("boesfs_live", live::BYTES, &members)
+                }
+                Data::Moves => {
+                    let members = [("moving", u32, moves::MOVING), ("generation", u32, moves::GENERATION)];
+                    w.structure("boesfs_moves", moves::BYTES, &members)
                 }
                 Data::Places => array(&mut w, u64, Data::Places.bytes() / 8),
             };

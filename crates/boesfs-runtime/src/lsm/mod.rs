@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use boesfs_codegen::bpf::Field;
-use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
+use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, moves, session};
 use boesfs_codegen::emit::lsm::{ARM, Attach, LEARN, LsmProgram, PROGRAMS, learned};
 use boesfs_codegen::object::PolicyObject;
 use boesfs_codegen::tables::{StateId, Tables};
@@ -261,8 +261,9 @@ impl Guard {
         sys::test_run(&learn, &mut own).map_err(kernel(LEARN))?;
         let level = u32::from(own[learned::LEVEL]);
         // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
-        let mut live = [0; live::BYTES];
-        live[live::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
+        let (mut live, mut moves) = ([0; live::BYTES], [0; moves::BYTES]);
+        moves[moves::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
+        sys::update(loaded.data(Data::Moves), &moves).map_err(kernel("maps"))?;
         live[live::NUMBER..][..4].copy_from_slice(&(numbers + NUMBER_BYTES * level).to_le_bytes());
         sys::update(loaded.data(Data::Live), &live).map_err(kernel("maps"))?;
         let mut links = Vec::new();

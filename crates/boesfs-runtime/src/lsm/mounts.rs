@@ -12,10 +12,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use boesfs_codegen::emit::layout::{Data, Map, dir_bits, handed, moved, place, supers};
+use boesfs_codegen::emit::layout::{Data, Map, above, dir_bits, handed, place, supers};
 use boesfs_codegen::emit::lsm::learned;
 use boesfs_codegen::tables::{StateId, Tables};
-use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::process::Pid;
 
 use super::{Cgroup, LsmError, system};
@@ -54,6 +54,9 @@ struct Learned {
     root: u64,
     /// The dentry that the mount stands on.
     point: u64,
+    /// The sequence numbers of both dentries.
+    sequence: u64,
+    point_sequence: u64,
 }
 
 /// Whose mounts are told.
@@ -73,8 +76,6 @@ pub(super) struct Told {
     pub(super) pins: Vec<OwnedFd>,
     /// The address of each, by its number, as far as states are kept there.
     places: Vec<u64>,
-    /// By address of a dentry that a mount stands on or below: which mounts.
-    above: BTreeMap<u64, [u8; moved::PLACES]>,
     /// Whether owners are asked for.
     asks_owner: bool,
 }
@@ -92,7 +93,6 @@ pub(super) fn tell(
         paths: Vec::new(),
         pins: Vec::new(),
         places: vec![0; dir_bits::PLACES as usize],
-        above: BTreeMap::new(),
         asks_owner,
     };
     let mut shown: BTreeMap<u64, Vec<[u8; place::BYTES]>> = BTreeMap::new();
@@ -118,9 +118,6 @@ pub(super) fn tell(
             to.copy_from_slice(from);
         }
         insert(Map::Supers, super_block, &value)?;
-    }
-    for (dentry, places) in &told.above {
-        insert(Map::Above, *dentry, places)?;
     }
     let places: Vec<u8> = told.places.iter().flat_map(|mount| mount.to_le_bytes()).collect();
     sys::update(loaded.data(Data::Places), &places).map_err(|source| LsmError::Kernel { program: "mounts", source })?;
@@ -190,6 +187,8 @@ fn tell_of(
             continue;
         }
         let found = ask(learn, fd.as_fd())?;
+        let kind = rustix::fs::fstat(&fd).map_err(io::Error::from).map_err(system("look at a mount"))?.st_mode;
+        let is_directory = FileType::from_raw_mode(kind) == FileType::Directory;
         told.pins.push(fd);
         if tree == Tree::Found && CONTROL.contains(&mounted.kind.as_str()) {
             continue;
@@ -199,15 +198,22 @@ fn tell_of(
         if judged && mounted.is_mapped && told.asks_owner {
             return Err(LsmError::Mapped(mounted.path));
         }
-        let above = if judged { above(learn, &root, &mounted.path, &found)? } else { Vec::new() };
+        let above = if judged { above(learn, &root, &mounted.path, &found)? } else { BTreeMap::new() };
         let state = state_of(tables, StateId::ROOT, &mounted.path);
         let executables = state_of(tables, StateId(tables.exe_root), &mounted.path);
         told.paths.push(mounted.path);
         let number = told.paths.len() as u32;
-        for dentry in above {
-            told.above.entry(dentry).or_insert([0; moved::PLACES])[number as usize % moved::PLACES] = 1;
+        for (index, (dentry, sequence)) in (0u32..).zip(above) {
+            let (mut key, mut value) = ([0; 8], [0; above::BYTES]);
+            key[above::PLACE..][..4].copy_from_slice(&number.to_le_bytes());
+            key[above::INDEX..][..4].copy_from_slice(&index.to_le_bytes());
+            value[above::DENTRY..][..8].copy_from_slice(&dentry.to_le_bytes());
+            value[above::SEQUENCE..][..8].copy_from_slice(&sequence.to_le_bytes());
+            sys::insert(loaded.map(Map::Above), Map::Above, &key, &value)
+                .map_err(|source| LsmError::Kernel { program: "mounts", source })?;
         }
-        let kept = number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
+        // Renames of files are not counted, so it is looked each time where a mounted one stands.
+        let kept = is_directory && number < dir_bits::PLACES && MOVED_HERE.contains(&mounted.kind.as_str());
         if let Some(place) = told.places.get_mut(number as usize).filter(|_| kept) {
             *place = found.mount;
         }
@@ -229,10 +235,10 @@ fn tell_of(
     Ok(())
 }
 
-/// The dentries that a mount at `path` stands on or below: who renames one moves the mount. As long as it stands there, they stay where they are
-/// in memory.
-fn above(learn: &OwnedFd, root: &OwnedFd, path: &Path, mount: &Learned) -> Result<Vec<u64>, LsmError> {
-    let mut above = vec![mount.point];
+/// The dentries that a mount at `path` stands on or below, with their sequence numbers: who renames one moves the mount. As long as it stands
+/// there, they stay where they are in memory.
+fn above(learn: &OwnedFd, root: &OwnedFd, path: &Path, mount: &Learned) -> Result<BTreeMap<u64, u64>, LsmError> {
+    let mut above = BTreeMap::from([(mount.point, mount.point_sequence)]);
     for directory in path.ancestors().skip(1) {
         let below = directory.strip_prefix("/").unwrap_or(directory);
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
@@ -240,7 +246,13 @@ fn above(learn: &OwnedFd, root: &OwnedFd, path: &Path, mount: &Learned) -> Resul
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
         let fd = openat2(root, below, flags, Mode::empty(), resolve).map_err(io::Error::from);
         let found = ask(learn, fd.map_err(system("look at the directories above a mount"))?.as_fd())?;
-        above.extend([found.dentry, found.point]);
+        for (dentry, sequence) in [(found.dentry, found.sequence), (found.point, found.point_sequence)] {
+            // The number that was seen first.
+            above.entry(dentry).or_insert(sequence);
+        }
+    }
+    if above.len() > above::MOST {
+        return Err(system("tell where a mount stands")(io::Error::other("it stands too deep")));
     }
     Ok(above)
 }
@@ -256,6 +268,8 @@ fn ask(learn: &OwnedFd, fd: BorrowedFd<'_>) -> Result<Learned, LsmError> {
         super_block: word(learned::SUPER),
         root: word(learned::ROOT),
         point: word(learned::POINT),
+        sequence: word(learned::SEQUENCE),
+        point_sequence: word(learned::POINT_SEQUENCE),
     })
 }
 

@@ -22,7 +22,7 @@ pub enum Map {
     Events,
     /// By task: the address of the dentry of a directory that it is renaming; 0 if it is renaming none.
     Renaming,
-    /// By address of the dentry of a directory: the places whose mount point it is or is above, see [`moved`].
+    /// By number of a place, and from 0 on: what its mount stands on, and what is above that, see [`above`].
     Above,
     /// By task: the state of its executable from the root of executables; 0: not known, [`UNTOLD`]: it could not be told.
     Executable,
@@ -111,7 +111,7 @@ impl Map {
             Map::Mounts => place::BYTES,
             Map::Supers => supers::BYTES,
             Map::Handed | Map::Dirs | Map::Renaming | Map::Executable => 8,
-            Map::Above => moved::PLACES,
+            Map::Above => above::BYTES,
             Map::Scratch => scratch::BYTES,
             Map::Events => 0,
         }
@@ -144,13 +144,15 @@ pub enum Data {
     Session,
     /// What changes during a session, see [`live`].
     Live,
+    /// What renames of directories change, whoever makes them, see [`moves`].
+    Moves,
     /// `u64`s: the address of each mount of the tree, by its number, see [`place::NUMBER`]. What is told before anything is judged.
     Places,
 }
 
 impl Data {
     /// Every section.
-    pub const ALL: [Data; 3] = [Data::Session, Data::Live, Data::Places];
+    pub const ALL: [Data; 4] = [Data::Session, Data::Live, Data::Moves, Data::Places];
 
     /// Its name.
     #[must_use]
@@ -158,6 +160,7 @@ impl Data {
         match self {
             Data::Session => ".rodata.session",
             Data::Live => ".data.live",
+            Data::Moves => ".data.moves",
             Data::Places => ".data.places",
         }
     }
@@ -168,6 +171,7 @@ impl Data {
         match self {
             Data::Session => "session",
             Data::Live => "live",
+            Data::Moves => "moves",
             Data::Places => "places",
         }
     }
@@ -178,6 +182,7 @@ impl Data {
         match self {
             Data::Session => session::BYTES,
             Data::Live => live::BYTES,
+            Data::Moves => moves::BYTES,
             Data::Places => 8 * super::dir_bits::PLACES as usize,
         }
     }
@@ -223,27 +228,45 @@ pub mod session {
 
 /// Offsets in [`Data::Live`].
 pub mod live {
+    use super::super::dir_bits;
+
+    /// `u64`: not 0 once tasks of the cgroup are judged.
+    pub const ARMED: usize = 0;
+    /// `u64`s: how often something was refused without a verdict, by [`super::Doubt`], or an event was lost.
+    pub const COUNTERS: usize = 8;
+    /// `u32`: where the number of a process in the agent's PID namespace is in its `struct pid`.
+    pub const NUMBER: usize = 72;
+    /// `u64`s: by number of a place, what [`super::Data::Moves`] was when its mount was last seen to stand where it was told to.
+    pub const STOOD: usize = 128;
+    /// Bytes of it.
+    pub const BYTES: usize = STOOD + 8 * dir_bits::PLACES as usize;
+}
+
+/// Offsets in [`Data::Moves`].
+pub mod moves {
     /// `u32`: directories that are being renamed right now, by anybody.
     pub const MOVING: usize = 0;
     /// `u32`: how often that began and ended: the generation of the states that [`super::Map::Dirs`] holds. It stays where it
     /// is from [`super::super::dir_bits::GENERATIONS`] on, and nothing is kept any more.
     pub const GENERATION: usize = 4;
-    /// `u64`: not 0 once tasks of the cgroup are judged.
-    pub const ARMED: usize = 8;
-    /// `u64`s: how often something was refused without a verdict, by [`super::Doubt`], or an event was lost.
-    pub const COUNTERS: usize = 16;
-    /// `u32`: where the number of a process in the agent's PID namespace is in its `struct pid`.
-    pub const NUMBER: usize = 80;
-    /// Bytes: not 0 for a place that is not where it was, see [`super::moved`].
-    pub const MOVED: usize = 128;
     /// Bytes of it.
-    pub const BYTES: usize = MOVED + super::moved::PLACES;
+    pub const BYTES: usize = 64;
 }
 
-/// Which places a directory is above: a byte for each, 1 if it is. Places with one number here share the fate of each other.
-pub mod moved {
-    /// Bytes of it: a power of two.
-    pub const PLACES: usize = 256;
+/// One of the dentries that a mount stands on or below. While it has the sequence number that it had, nobody has renamed it.
+pub mod above {
+    /// Of the key, `u32`: the number of the place.
+    pub const PLACE: usize = 0;
+    /// Of the key, `u32`: which of its dentries, from 0 on without a gap.
+    pub const INDEX: usize = 4;
+    /// `u64`: the address of the dentry.
+    pub const DENTRY: usize = 0;
+    /// `u64`: its sequence number.
+    pub const SEQUENCE: usize = 8;
+    /// Bytes of it.
+    pub const BYTES: usize = 16;
+    /// The most of a place that are looked at.
+    pub const MOST: usize = 144;
 }
 
 /// Why there is no verdict: refused, counted and recorded.
@@ -332,7 +355,7 @@ pub mod scratch {
     pub const WORD: usize = 24;
     /// `u64`: the number of dentries in [`CHAIN`].
     pub const COUNT: usize = 32;
-    /// `u64`: how many of them are still to be looked at.
+    /// `u64`: how many of them are still to be looked at. Of what a mount stands on: how many were.
     pub const LEFT: usize = 40;
     /// A name, zero-padded.
     pub const NAME: usize = 48;

@@ -9,9 +9,9 @@ use boesfs_lang::pattern::NAME_MAX;
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::Facts;
-use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, event, live, scratch};
+use crate::emit::layout::{DEPTH, Data, Doubt, Map, NAME_BYTES, above, event, live, scratch};
 
-use super::find::{NAMES_OF_ITS_OWN, doubt, state_entry};
+use super::find::{NAMES_OF_ITS_OWN, doubt, lookup, state_entry};
 
 use Reg as R;
 
@@ -20,12 +20,13 @@ const FEW: i32 = 2;
 /// How often such a function is called by another.
 const SOME: i32 = 8;
 /// How often that one is called.
-const OFTEN: i32 = 9;
+pub(super) const OFTEN: i32 = 9;
 const _: () = assert!((FEW * SOME * OFTEN) as usize > DEPTH, "the deepest object is reached, and its root known");
+const _: () = assert!((FEW * SOME * OFTEN) as usize == above::MOST);
 
 /// What a function of a few rounds says: there are more, or that was the last one. Otherwise it is a doubt.
-const MORE: i32 = 0;
-const DONE: i32 = 1;
+pub(super) const MORE: i32 = 0;
+pub(super) const DONE: i32 = 1;
 
 pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     climb(a);
@@ -37,6 +38,8 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     some(a, "climb_downs", "climb_down");
     climb_check(a);
     some(a, "climb_checks", "climb_check");
+    stands_few(a);
+    some(a, "stands_some", "stands_few");
     tell(a);
     tell_names(a);
     some(a, "tell_some", "tell_names");
@@ -291,6 +294,43 @@ fn climb_check(a: &mut Assembler) {
     doubt(a, Doubt::Raced);
     a.bind(deep);
     doubt(a, Doubt::Deep);
+}
+
+/// `stands_few(scratch)`: whether a few of the dentries that the place `scratch.count` stands on or below, from number `scratch.left` on,
+/// have the sequence numbers that they had when they were told.
+///
+/// Registers: r6 scratch, r7 how many were looked at, r8 what was told, r9 rounds left.
+fn stands_few(a: &mut Assembler) {
+    const KEY: i16 = -8;
+    let (next, done, moved) = (a.label(), a.label(), a.label());
+    of_scratch(a, "stands_few");
+    a.note("each is of its name and its parent still: its sequence number is what it was");
+    a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
+    a.store(Size::B4, R::R10, KEY + above::PLACE as i16, R::R1);
+    a.load(Size::B8, R::R7, R::R6, scratch::LEFT as i16);
+    a.mov(R::R9, FEW);
+    a.bind(next);
+    a.store(Size::B4, R::R10, KEY + above::INDEX as i16, R::R7);
+    lookup(a, Map::Above, KEY);
+    a.branch(Test::Eq, R::R0, 0, done);
+    a.mov(R::R8, R::R0);
+    a.load(Size::B8, R::R4, R::R8, above::DENTRY as i16);
+    peek(a, scratch::WORD, 4, R::R4, Field::DENTRY_SEQUENCE);
+    a.branch(Test::Ne, R::R0, 0, moved);
+    a.load(Size::B8, R::R1, R::R6, scratch::WORD as i16);
+    a.load(Size::B8, R::R2, R::R8, above::SEQUENCE as i16);
+    a.branch(Test::Ne, R::R1, R::R2, moved);
+    a.alu(AluOp::And, R::R1, 1);
+    a.branch(Test::Ne, R::R1, 0, moved);
+    a.alu(AluOp::Add, R::R7, 1);
+    a.alu(AluOp::Sub, R::R9, 1);
+    a.branch(Test::SGt, R::R9, 0, next);
+    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R7);
+    say(a, MORE);
+    a.bind(done);
+    say(a, DONE);
+    a.bind(moved);
+    doubt(a, Doubt::Nowhere);
 }
 
 /// `dst = scratch.list[r8]`

@@ -5,10 +5,11 @@ use boesfs_lang::pattern::NAME_MAX;
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{
-    Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, moved, place, scratch, session, supers,
+    Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, moves, place, scratch, session, supers,
 };
 use crate::emit::{Facts, add_table};
 
+use super::climb::{DONE, MORE, OFTEN as STANDS_OFTEN};
 use super::entries::{Asked, plain};
 use super::scope::{F_CREATE, of_this_task, peek};
 
@@ -35,6 +36,7 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     outside(a);
     kept(a, facts);
     climbed(a);
+    stands(a);
 }
 
 /// What is found where nothing is judged.
@@ -371,8 +373,8 @@ fn kept_here(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_PARENT);
     // It would be its own: the word is not that of a parent.
     a.branch(Test::Eq, R::R2, R::R6, miss);
-    a.place(R::R1, Place::Data(Data::Live));
-    a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
+    a.place(R::R1, Place::Data(Data::Moves));
+    a.load(Size::B8, R::R8, R::R1, moves::MOVING as i16);
     a.load_field(Size::B8, R::R2, R::R2, Field::DENTRY_INODE);
     a.place(R::R1, Place::Map(Map::Dirs));
     a.mov(R::R3, 0);
@@ -500,8 +502,8 @@ fn climbed(a: &mut Assembler) {
     a.note("a mount that is not where it was");
     a.bind(judged);
     // After what is compared with when the state is kept.
-    a.place(R::R1, Place::Data(Data::Live));
-    a.load(Size::B8, R::R8, R::R1, live::MOVING as i16);
+    a.place(R::R1, Place::Data(Data::Moves));
+    a.load(Size::B8, R::R8, R::R1, moves::MOVING as i16);
     unless_moved(a, (R::R7, 0), moved);
     a.note("the root of its mount");
     a.load(Size::B8, R::R1, R::R7, place::ROOT as i16);
@@ -531,8 +533,8 @@ fn climbed(a: &mut Assembler) {
     a.branch(Test::Ne, R::R0, 0, leave);
     a.note("keep the parent's, unless something has moved meanwhile");
     unless_kept(a, leave);
-    a.place(R::R1, Place::Data(Data::Live));
-    a.load(Size::B8, R::R1, R::R1, live::MOVING as i16);
+    a.place(R::R1, Place::Data(Data::Moves));
+    a.load(Size::B8, R::R1, R::R1, moves::MOVING as i16);
     a.branch(Test::Ne, R::R1, R::R8, leave);
     a.load(Size::B8, R::R1, R::R10, SCRATCH);
     a.load(Size::B8, R::R1, R::R1, (scratch::CHAIN + 8) as i16);
@@ -561,14 +563,72 @@ fn climbed(a: &mut Assembler) {
     doubt(a, Doubt::Nowhere);
 }
 
-/// Goes to `moved` if the place, at an offset of what a register points to, is not where it was when it was told. Changes r1 and r2.
+/// Goes to `moved` if the place, at an offset of what a register points to, is not where it was when it was told. Changes r0 to r5.
 pub(super) fn unless_moved(a: &mut Assembler, (place, at): (Reg, usize), moved: Label) {
     a.load(Size::B4, R::R1, place, (at + place::NUMBER) as i16);
-    a.alu(AluOp::And, R::R1, moved::PLACES as i32 - 1);
-    a.place(R::R2, Place::Data(Data::Live));
-    a.alu(AluOp::Add, R::R2, R::R1);
-    a.load(Size::B1, R::R1, R::R2, live::MOVED as i16);
-    a.branch(Test::Ne, R::R1, 0, moved);
+    a.load(Size::B4, R::R2, place, (at + place::KEPT) as i16);
+    a.call("stands");
+    a.branch(Test::Ne, R::R0, 0, moved);
+}
+
+/// `stands(place, kept) -> 0, or a doubt`: whether what the mount of the place with this number stands on, and what is above that, was
+/// renamed by nobody since it was told. `kept` is that of the place: where it is 0, it is looked at each time.
+///
+/// Registers: r6 the number, r7 kept, r8 what moves and the generation.
+fn stands(a: &mut Assembler) {
+    let (look, room, out, again) = (a.label(), a.label(), a.label(), a.label());
+    a.function("stands");
+    a.note("seen to stand there in this generation, in which nothing moves");
+    a.mov32(R::R6, R::R1);
+    a.mov32(R::R7, R::R2);
+    a.place(R::R1, Place::Data(Data::Moves));
+    a.load(Size::B8, R::R8, R::R1, moves::MOVING as i16);
+    a.branch(Test::Eq, R::R7, 0, look);
+    a.mov(R::R7, 0);
+    a.branch(Test::Ge, R::R6, dir_bits::PLACES as i32, look);
+    a.mov32(R::R1, R::R8);
+    a.branch(Test::Ne, R::R1, 0, look);
+    a.mov(R::R1, R::R8);
+    a.alu(AluOp::Rsh, R::R1, 32);
+    a.branch(Test::Ge, R::R1, dir_bits::GENERATIONS as i32, look);
+    a.mov(R::R1, R::R6);
+    a.alu(AluOp::Lsh, R::R1, 3);
+    a.place(R::R7, Place::Data(Data::Live));
+    a.alu(AluOp::Add, R::R7, R::R1);
+    a.load(Size::B8, R::R1, R::R7, live::STOOD as i16);
+    a.branch(Test::Ne, R::R1, R::R8, look);
+    a.mov(R::R0, 0);
+    a.exit();
+    a.note("each dentry that it stands on or below");
+    a.bind(look);
+    of_this_task(a, Map::Scratch, F_CREATE);
+    a.branch(Test::Eq, R::R0, 0, room);
+    a.store(Size::B8, R::R0, scratch::COUNT as i16, R::R6);
+    a.mov(R::R1, 0);
+    a.store(Size::B8, R::R0, scratch::LEFT as i16, R::R1);
+    a.mov(R::R6, R::R0);
+    a.mov(R::R9, STANDS_OFTEN);
+    a.bind(again);
+    a.mov(R::R1, R::R6);
+    a.call("stands_some");
+    a.branch(Test::Eq, R::R0, DONE, out);
+    a.alu(AluOp::Sub, R::R9, 1);
+    let doubtful = a.label();
+    a.branch(Test::Ne, R::R0, MORE, doubtful);
+    a.branch(Test::SGt, R::R9, 0, again);
+    doubt(a, Doubt::Nowhere);
+    a.bind(doubtful);
+    a.exit();
+    a.note("so it is where it was");
+    a.bind(out);
+    let unseen = a.label();
+    a.branch(Test::Eq, R::R7, 0, unseen);
+    a.store(Size::B8, R::R7, live::STOOD as i16, R::R8);
+    a.bind(unseen);
+    a.mov(R::R0, 0);
+    a.exit();
+    a.bind(room);
+    doubt(a, Doubt::Room);
 }
 
 /// Goes to `target` where states are not kept: something moves, generations have come to their end, or this mount's are not to be.

@@ -29,8 +29,12 @@ pub mod learned {
     pub const POINT: usize = 40;
     /// Out, `u64`: how many PID namespaces are around that of the process.
     pub const LEVEL: usize = 48;
+    /// Out, `u64`: the sequence number of [`DENTRY`].
+    pub const SEQUENCE: usize = 56;
+    /// Out, `u64`: that of [`POINT`].
+    pub const POINT_SEQUENCE: usize = 64;
     /// Bytes of it.
-    pub const BYTES: usize = 56;
+    pub const BYTES: usize = 72;
 }
 
 /// Registers: r6 the context, r7 the descriptor, then the file; r8 the mount.
@@ -76,6 +80,14 @@ pub(super) fn learn(a: &mut Assembler) {
     read(a, WORD, bad);
     a.load(Size::B8, R::R1, R::R10, WORD);
     a.store(Size::B8, R::R6, learned::POINT as i16, R::R1);
+    a.note("how often either was renamed, by and large");
+    for (of, to) in [(learned::DENTRY, learned::SEQUENCE), (learned::POINT, learned::POINT_SEQUENCE)] {
+        a.load(Size::B8, R::R3, R::R6, of as i16);
+        a.add_field(R::R3, Field::DENTRY_SEQUENCE);
+        read(a, WORD, bad);
+        a.load(Size::B4, R::R1, R::R10, WORD);
+        a.store(Size::B8, R::R6, to as i16, R::R1);
+    }
     a.note("how deep in PID namespaces this process is");
     a.helper(Helper::GetCurrentTaskBtf);
     a.load_field(Size::B8, R::R1, R::R0, Field::TASK_PID);

@@ -10,10 +10,9 @@
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, Map, dir_bits, live, moved};
+use crate::emit::layout::{Data, Map, dir_bits, moves};
 
 use super::entries::{S_IFDIR, S_IFMT};
-use super::find::lookup;
 use super::scope::{F_CREATE, entry, of_this_task, peek_inode};
 
 use Reg as R;
@@ -23,7 +22,7 @@ const WORD: i16 = -8;
 
 const RENAME_EXCHANGE: i32 = 2;
 
-/// One more in the high half of the word that [`live::MOVING`] and [`live::GENERATION`] are.
+/// One more in the high half of the word that [`moves::MOVING`] and [`moves::GENERATION`] are.
 const GENERATION: u64 = 1 << 32;
 
 pub(super) fn all(a: &mut Assembler) {
@@ -44,7 +43,6 @@ fn begins(a: &mut Assembler) {
     a.note("a directory");
     a.load(Size::B8, R::R7, R::R6, 8);
     unless_directory(a, R::R7, leave);
-    moves_mounts(a);
     a.note("the first of this task: it moves. No room to remember it: for good");
     of_this_task(a, Map::Renaming, F_CREATE);
     a.constant(R::R8, GENERATION | 1);
@@ -60,30 +58,6 @@ fn begins(a: &mut Assembler) {
     a.bind(leave);
     a.mov(R::R0, 0);
     a.exit();
-}
-
-/// Where the directory in r7 is a mount point of the sandbox's tree, or above one: what is mounted there is not where it was. Before the
-/// generation ends, so that whoever keeps a state of the next one has seen it. Changes r9.
-fn moves_mounts(a: &mut Assembler) {
-    let (leave, next, stays) = (a.label(), a.label(), a.label());
-    a.note("places that it is above are where they were no more");
-    a.store(Size::B8, R::R10, WORD, R::R7);
-    lookup(a, Map::Above, WORD);
-    a.branch(Test::Eq, R::R0, 0, leave);
-    a.mov(R::R9, 0);
-    a.mov(R::R4, 1);
-    a.bind(next);
-    a.mov(R::R2, R::R0);
-    a.alu(AluOp::Add, R::R2, R::R9);
-    a.load(Size::B1, R::R3, R::R2, 0);
-    a.branch(Test::Eq, R::R3, 0, stays);
-    a.place(R::R2, Place::Data(Data::Live));
-    a.alu(AluOp::Add, R::R2, R::R9);
-    a.store(Size::B1, R::R2, live::MOVED as i16, R::R4);
-    a.bind(stays);
-    a.alu(AluOp::Add, R::R9, 1);
-    a.branch(Test::Lt, R::R9, moved::PLACES as i32, next);
-    a.bind(leave);
 }
 
 fn ends(a: &mut Assembler) {
@@ -131,11 +105,11 @@ fn unless_directory(a: &mut Assembler, dentry: Reg, other: Label) {
 fn add(a: &mut Assembler) {
     let goes_on = a.label();
     a.note("what moves, and the generation");
-    a.place(R::R1, Place::Data(Data::Live));
-    a.load(Size::B4, R::R2, R::R1, live::GENERATION as i16);
+    a.place(R::R1, Place::Data(Data::Moves));
+    a.load(Size::B4, R::R2, R::R1, moves::GENERATION as i16);
     a.branch(Test::Lt, R::R2, dir_bits::GENERATIONS as i32, goes_on);
     a.constant(R::R2, GENERATION);
     a.alu(AluOp::Sub, R::R8, R::R2);
     a.bind(goes_on);
-    a.atomic_add(R::R1, live::MOVING as i16, R::R8);
+    a.atomic_add(R::R1, moves::MOVING as i16, R::R8);
 }

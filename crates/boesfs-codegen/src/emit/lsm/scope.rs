@@ -4,7 +4,7 @@ use boesfs_lang::cond::{ARG_COUNT, Arg};
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{Data, Map, UNTOLD, live, session, who};
+use crate::emit::layout::{Data, Map, UNTOLD, live, moves, session, who};
 
 use super::PROGRAMS;
 
@@ -130,8 +130,8 @@ pub(super) fn of_this_task(a: &mut Assembler, map: Map, flags: i32) {
 /// Makes `value` one of which the verifier knows nothing, though it stays as it is: what follows is verified once then, not once for each
 /// way that led here. Changes `by`.
 pub(super) fn forget(a: &mut Assembler, value: Reg, by: Reg) {
-    a.place(by, Place::Data(Data::Live));
-    a.load(Size::B8, by, by, live::MOVING as i16);
+    a.place(by, Place::Data(Data::Moves));
+    a.load(Size::B8, by, by, moves::MOVING as i16);
     a.alu(AluOp::Xor, value, by);
     a.alu(AluOp::Xor, value, by);
 }
