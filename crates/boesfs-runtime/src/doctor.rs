@@ -203,7 +203,8 @@ fn programs(active: bool) -> Check {
         return Check { what, ok: false, optional: false, found, help: None };
     }
     let tried = probe_policy("policy probe; default allow; deny read on \"/boesfs-probe\";").and_then(|object| {
-        Guard::load(&object, Some(ClassId(0)), Scope::default(), Access::Judged).map_err(|error| error.to_string())
+        Guard::load(&object, Some(ClassId(0)), Scope::default(), Access::Judged, None)
+            .map_err(|error| error.to_string())
     });
     let ok = tried.is_ok();
     let found =

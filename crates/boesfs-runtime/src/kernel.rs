@@ -6,6 +6,7 @@
 mod btf;
 pub(crate) mod events;
 pub(crate) mod program;
+pub(crate) mod shared;
 pub mod struct_ops;
 pub(crate) mod sys;
 
@@ -147,7 +148,7 @@ impl KernelChecker {
                 Place::Table(table) => sys::map_value(&maps[table as usize].1),
                 Place::Map(Map::Request) => sys::map(&request),
                 // None that this program uses: the verifier refuses the null that this would be.
-                Place::Map(_) | Place::Data(_) => (0, 0),
+                Place::Map(_) | Place::Data(_) | Place::Family | Place::Programs => (0, 0),
             })
             .collect();
         let program = sys::load_program(&sys::Load {

@@ -188,7 +188,7 @@ fn image(object: &PolicyObject) -> Result<Image, PolicyError> {
         Place::Table(table) => Some(Target::Data { section: table as u32, offset: 0 }),
         Place::Map(Map::Request) => Some(Target::Map(0)),
         // None that the functions of `.text` that run here lead to.
-        Place::Map(_) | Place::Data(_) => None,
+        Place::Map(_) | Place::Data(_) | Place::Family | Place::Programs => None,
     };
     let relocation = |(insn, word): (&Insn, u32)| match insn {
         Insn::LoadPlace { place: to, .. } => Some(Relocation { word, target: place(*to)? }),

@@ -63,6 +63,8 @@ impl fmt::Display for Text<'_> {
             Insn::LoadPlace { dst, place: Place::Table(table) } => write!(f, "{dst} = {} ll", table.section()),
             Insn::LoadPlace { dst, place: Place::Data(data) } => write!(f, "{dst} = {} ll", data.section()),
             Insn::LoadPlace { dst, place: Place::Map(map) } => write!(f, "{dst} = map {} ll", map.name()),
+            Insn::LoadPlace { dst, place: Place::Family } => write!(f, "{dst} = family ll"),
+            Insn::LoadPlace { dst, place: Place::Programs } => write!(f, "{dst} = map programs ll"),
             Insn::Load { size, dst, base, offset } => write!(f, "{dst} = {}", memory(size, base, offset)),
             Insn::Store { size, base, offset, src } => {
                 write!(f, "{} = {}", memory(size, base, offset), operand(Width::W64, src))

@@ -137,6 +137,8 @@ pub enum Helper {
     MapLookupElem = 1,
     /// `u64 bpf_ktime_get_ns(void)`
     KtimeGetNs = 5,
+    /// `long bpf_tail_call(context, programs, index)`: does not come back, but where there is no such program.
+    TailCall = 12,
     /// `u64 bpf_get_current_pid_tgid(void)`
     GetCurrentPidTgid = 14,
     /// `long bpf_get_current_comm(buffer, size)`
@@ -168,9 +170,10 @@ pub enum Helper {
 }
 
 /// Every helper that the programs call, with its name without `bpf_`.
-const HELPERS: [(Helper, &str); 16] = [
+const HELPERS: [(Helper, &str); 17] = [
     (Helper::MapLookupElem, "map_lookup_elem"),
     (Helper::KtimeGetNs, "ktime_get_ns"),
+    (Helper::TailCall, "tail_call"),
     (Helper::GetCurrentPidTgid, "get_current_pid_tgid"),
     (Helper::GetCurrentComm, "get_current_comm"),
     (Helper::GetCurrentTask, "get_current_task"),
@@ -188,10 +191,11 @@ const HELPERS: [(Helper, &str); 16] = [
 ];
 
 impl Helper {
-    /// The helper with number `number`, if the programs use it.
+    /// The helper with number `number`, if the programs of an object use it.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Helper> {
-        HELPERS.iter().map(|(helper, _)| *helper).find(|helper| *helper as u32 == number)
+        let used = HELPERS.iter().map(|(helper, _)| *helper).filter(|helper| *helper != Helper::TailCall);
+        used.into_iter().find(|helper| *helper as u32 == number)
     }
 
     /// Its name without `bpf_`.
@@ -210,6 +214,10 @@ pub enum Place {
     Data(Data),
     /// A map, as helpers take it.
     Map(Map),
+    /// The address of the first byte of the table of [`family`](crate::emit::layout::family): in no object.
+    Family,
+    /// A program array of it: in no object.
+    Programs,
 }
 
 /// One slot of a program. A wide load takes two: itself and [`Insn::Tail`].

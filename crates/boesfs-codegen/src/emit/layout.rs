@@ -4,6 +4,7 @@ use boesfs_lang::cond::ARG_COUNT;
 
 use crate::tables::Tables;
 
+pub mod family;
 pub mod kmod;
 mod maps;
 

@@ -326,6 +326,7 @@ impl Btf {
                         ("level", u32, session::LEVEL),
                         ("unset", u32, session::UNSET),
                         ("short", u32, session::SHORT),
+                        ("shared", u32, session::SHARED),
                     ];
                     let of = w.structure("boesfs_session", session::BYTES, &members);
                     w.constant(of)

@@ -149,6 +149,9 @@ fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
                         Place::Table(table) => table.symbol(),
                         Place::Data(data) => data.symbol(),
                         Place::Map(map) => map.name(),
+                        // Symbols that no object has: it could not be written.
+                        Place::Family => "family",
+                        Place::Programs => "programs",
                     };
                     p.relocs.push(Reloc { section, slot: at, symbol: symbol.to_owned(), kind: RELOC_PLACE });
                 }

@@ -20,11 +20,17 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Makes them. `types` are the kernel's, `session` is the content of [`Data::Session`], but for what is found out here.
+    /// Makes them. `types` are the kernel's, `session` is the content of [`Data::Session`], but for what is found out here. `moves` is the map
+    /// that [`Data::Moves`] is, where others have it too.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(crate) fn new(object: &PolicyObject, types: KernelTypes, session: &[u8]) -> Result<Loaded, KernelError> {
+    pub(crate) fn new(
+        object: &PolicyObject,
+        types: KernelTypes,
+        session: &[u8],
+        mut moves: Option<OwnedFd>,
+    ) -> Result<Loaded, KernelError> {
         let btf = sys::load_btf(&object.kernel.btf)?;
         let mut session = session.to_vec();
         session[session::UNSET..][..4].copy_from_slice(&u32::from(sys::takes_unset_stack(&btf)).to_le_bytes());
@@ -32,6 +38,12 @@ impl Loaded {
         let maps = Map::ALL.into_iter().map(|map| sys::create_map(map, &btf)).collect::<Result<_, _>>()?;
         let mut data = Vec::new();
         for section in Data::ALL {
+            if section == Data::Moves
+                && let Some(moves) = moves.take()
+            {
+                data.push(moves);
+                continue;
+            }
             let kind = if section.is_writable() { ArrayKind::Writable } else { ArrayKind::ReadOnly };
             let map = sys::create_array(&section.section()[1..], section.bytes(), kind)?;
             if section == Data::Session {
@@ -41,11 +53,6 @@ impl Loaded {
             data.push(map);
         }
         Ok(Loaded { types, btf, tables, maps, data })
-    }
-
-    /// The kernel's types.
-    pub(crate) fn types(&self) -> &KernelTypes {
-        &self.types
     }
 
     /// A map.
@@ -63,24 +70,38 @@ impl Loaded {
     /// # Errors
     /// The kernel lacks a field that it reads, or refuses it.
     pub(crate) fn load(&self, object: &PolicyObject, name: &str, kind: Kind) -> Result<OwnedFd, KernelError> {
-        let (program, info) = object.linked(&[name])?;
-        let program = program
-            .with_offsets(|field| self.types.offset(field))
-            .map_err(|field| KernelError::Types(Some(field.to_string())))?;
-        let code: Vec<[u8; 8]> = program
-            .encoded(|place| match place {
-                Place::Table(table) => sys::map_value(&self.tables[table as usize]),
-                Place::Data(data) => sys::map_value(self.data(data)),
-                Place::Map(map) => sys::map(self.map(map)),
-            })
-            .collect();
-        sys::load_program(&sys::Load {
-            name,
-            code: &code,
-            btf: &self.btf,
-            func_info: &info.func_info,
-            line_info: &info.line_info,
-            kind,
+        load(object, &self.types, &self.btf, name, kind, |place| match place {
+            Place::Table(table) => sys::map_value(&self.tables[table as usize]),
+            Place::Data(data) => sys::map_value(self.data(data)),
+            Place::Map(map) => sys::map(self.map(map)),
+            Place::Family | Place::Programs => (0, 0),
         })
     }
+}
+
+/// Loads the entry program `name` with the functions that it needs; `resolve` tells the maps, `btf` are the types of the object.
+///
+/// # Errors
+/// The kernel lacks a field that it reads, or refuses it.
+pub(crate) fn load(
+    object: &PolicyObject,
+    types: &KernelTypes,
+    btf: &OwnedFd,
+    name: &str,
+    kind: Kind,
+    resolve: impl Fn(Place) -> (u8, u64),
+) -> Result<OwnedFd, KernelError> {
+    let (program, info) = object.linked(&[name])?;
+    let program = program
+        .with_offsets(|field| types.offset(field))
+        .map_err(|field| KernelError::Types(Some(field.to_string())))?;
+    let code: Vec<[u8; 8]> = program.encoded(resolve).collect();
+    sys::load_program(&sys::Load {
+        name,
+        code: &code,
+        btf,
+        func_info: &info.func_info,
+        line_info: &info.line_info,
+        kind,
+    })
 }

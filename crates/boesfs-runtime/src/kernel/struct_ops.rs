@@ -103,7 +103,7 @@ fn load(object: &PolicyObject, name: &str, events: &OwnedFd) -> Result<OwnedFd, 
                 Place::Table(table) => super::sys::map_value(&tables[table as usize]),
                 Place::Map(Map::Events) => super::sys::map(events),
                 // None that these programs use: the verifier refuses the null that this would be.
-                Place::Map(_) | Place::Data(_) => (0, 0),
+                Place::Map(_) | Place::Data(_) | Place::Family | Place::Programs => (0, 0),
             })
             .collect();
         let load = Load {

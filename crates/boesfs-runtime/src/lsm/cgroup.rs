@@ -57,6 +57,8 @@ pub struct Scope {
     pub(super) id: u64,
     /// How many cgroups are above it, where tasks of those below it are judged as well; else 0.
     pub(super) level: u32,
+    /// Whether its directory is locked by whoever asks: nobody else who lives judges them.
+    pub(super) is_locked: bool,
 }
 
 /// What there is of a cgroup that was made, which the [`Keeper`](super::Keeper) removes.
@@ -114,7 +116,7 @@ impl Cgroup {
         let opened = || {
             let id = fstat(&directory).map_err(io::Error::from).map_err(system("open the cgroup"))?.st_ino;
             let (procs, kill) = (open("cgroup.procs", OFlags::WRONLY)?, open("cgroup.kill", OFlags::WRONLY)?);
-            Ok((Scope { id, level: 0 }, procs, kill, open("cgroup.events", OFlags::RDONLY)?))
+            Ok((Scope { id, level: 0, is_locked: true }, procs, kill, open("cgroup.events", OFlags::RDONLY)?))
         };
         match opened() {
             Ok((scope, procs, kill, events)) => {
@@ -159,7 +161,9 @@ impl Cgroup {
             }
             (inode, level) = (above, level + 1);
         }
-        Ok(Cgroup { directory, events, scope: Scope { id, level }, made: None })
+        // Another one that judges it may have: then both do.
+        let is_locked = flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok();
+        Ok(Cgroup { directory, events, scope: Scope { id, level, is_locked }, made: None })
     }
 
     /// Whose tasks are judged.
@@ -288,7 +292,7 @@ fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
 }
 
 /// A mount of the cgroup2 hierarchy, attached nowhere.
-fn hierarchy() -> io::Result<OwnedFd> {
+pub(super) fn hierarchy() -> io::Result<OwnedFd> {
     let context = fsopen("cgroup2", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&context)?;
     Ok(fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?)

@@ -5,7 +5,7 @@
 //! them too, and when the agent has ended, however that is:
 //!
 //! ```text
-//! kill the cgroup ──► wait until no task is left in it ──► remove it ──► close the links ──► end
+//! kill the cgroup ──► wait until no task is left in it ──► remove it ──► free its place, close the links ──► end
 //! ```
 //!
 //! A cgroup that was there before is not killed: the programs stay until its tasks have ended by themselves, unless the agent has said that
@@ -33,15 +33,20 @@ use rustix::process::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_name};
 
+use super::family::{Seat, Told};
 use super::{Cgroup, LsmError, system};
 use crate::sandbox::sys::{self, Fork, Lineage, SignalSet};
 
-/// More links than a policy has programs.
-const LINKS_MAX: usize = 64;
+/// More descriptors than a policy has programs, and program arrays besides.
+const DESCRIPTORS_MAX: usize = 128;
 
-/// What the agent sends: links follow, or: nothing is to be judged any more.
+/// What the agent sends: links follow, or what a [`Seat`] is made of; or: nothing is to be judged any more.
 const HOLD: u8 = b'h';
+const SEAT: u8 = b's';
 const DONE: u8 = b'd';
+
+/// Bytes of what it sends: one of those, then what is told of the seat.
+const SAID: usize = 24;
 
 /// The process, as the agent sees it. Dropping it ends the sandbox, and waits until its cgroup is gone.
 #[derive(Debug)]
@@ -82,16 +87,30 @@ impl Keeper {
         matches!(waitid(WaitId::Pid(self.process), options), Ok(None))
     }
 
-    /// Has it hold these links, in the place of those it held before.
+    /// Has it hold these links, in the place of what it held before.
     pub(super) fn hold(&self, links: &[OwnedFd]) -> io::Result<()> {
+        self.send([&[HOLD][..], &[0; SAID - 1]].concat(), &links.iter().map(AsFd::as_fd).collect::<Vec<_>>())
+    }
+
+    /// Has it hold what keeps this seat, and free it in the end, in the place of what it held before.
+    pub(super) fn hold_seat(&self, seat: &Seat) -> io::Result<()> {
+        let (told, descriptors) = seat.descriptors();
+        let mut said = vec![SEAT, 0, 0, 0];
+        for word in [told.slot, told.level, told.arrays] {
+            said.extend(word.to_le_bytes());
+        }
+        said.extend(told.id.to_le_bytes());
+        self.send(said, &descriptors)
+    }
+
+    fn send(&self, said: Vec<u8>, links: &[BorrowedFd<'_>]) -> io::Result<()> {
         let Some(channel) = &self.channel else { return Err(io::ErrorKind::NotConnected.into()) };
-        let links: Vec<BorrowedFd<'_>> = links.iter().map(AsFd::as_fd).collect();
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(LINKS_MAX))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        if !links.is_empty() && !control.push(SendAncillaryMessage::ScmRights(&links)) {
+        if !links.is_empty() && !control.push(SendAncillaryMessage::ScmRights(links)) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        sendmsg(channel, &[IoSlice::new(&[HOLD])], &mut control, SendFlags::NOSIGNAL)?;
+        sendmsg(channel, &[IoSlice::new(&said)], &mut control, SendFlags::NOSIGNAL)?;
         let mut count = [0];
         let heard = loop {
             match rustix::io::read(channel, &mut count) {
@@ -171,7 +190,7 @@ fn withdraw(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) -> io::Result<(
 
 /// What the keeper does, to its end.
 fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
-    let mut links = Vec::new();
+    let mut held = Held::default();
     let mut is_done = false;
     loop {
         let mut fds = [PollFd::new(channel, PollFlags::IN), PollFd::new(agent, PollFlags::IN)];
@@ -182,15 +201,20 @@ fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
         }
         // What was sent before the agent's end is taken first.
         if !fds[0].revents().is_empty() {
-            let Ok(Some((said, new))) = receive(channel) else { break };
-            if said == DONE {
+            let Ok(Some((said, descriptors))) = receive(channel) else { break };
+            if said[0] == DONE {
                 is_done = true;
                 break;
             }
-            // Both are held for a moment: in between, both judge.
-            let old = std::mem::replace(&mut links, new);
+            let count = descriptors.len();
+            let Ok(new) = Held::of(&said, descriptors) else { break };
+            // Both are held for a moment: in between, both judge, or the seat is the same.
+            let mut old = std::mem::replace(&mut held, new);
+            if let (Some(old), Some(_)) = (&mut old.seat, &held.seat) {
+                old.lend();
+            }
             drop(old);
-            if rustix::io::write(channel, &[links.len() as u8]).is_err() {
+            if rustix::io::write(channel, &[count as u8]).is_err() {
                 break;
             }
         } else if !fds[1].revents().is_empty() {
@@ -199,21 +223,41 @@ fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
     }
     if is_done {
         // Tasks that are judged no more are to find it so when the agent has ended.
-        links.clear();
+        held = Held::default();
     } else {
         cgroup.end();
     }
     cgroup.remove();
     let _ = rustix::io::write(channel, b"e");
-    drop(links);
+    drop(held);
 }
 
-/// What the agent says, and the links that it sends; none once it has ended.
-fn receive(channel: &OwnedFd) -> io::Result<Option<(u8, Vec<OwnedFd>)>> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(LINKS_MAX))];
+/// What keeps programs judging.
+#[derive(Debug, Default)]
+struct Held {
+    seat: Option<Seat>,
+    _links: Vec<OwnedFd>,
+}
+
+impl Held {
+    /// What was sent with `said`.
+    fn of(said: &[u8; SAID], descriptors: Vec<OwnedFd>) -> io::Result<Held> {
+        if said[0] != SEAT {
+            return Ok(Held { seat: None, _links: descriptors });
+        }
+        let word = |at: usize| u32::from_le_bytes(std::array::from_fn(|i| said[at + i]));
+        let id = u64::from(word(16)) | u64::from(word(20)) << 32;
+        let told = Told { id, slot: word(4), level: word(8), arrays: word(12) };
+        Ok(Held { seat: Some(Seat::received(told, descriptors)?), _links: Vec::new() })
+    }
+}
+
+/// What the agent says, and the descriptors that it sends; none once it has ended.
+fn receive(channel: &OwnedFd) -> io::Result<Option<([u8; SAID], Vec<OwnedFd>)>> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let length = recvmsg(channel, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
+    let mut said = [0; SAID];
+    let length = recvmsg(channel, &mut [IoSliceMut::new(&mut said)], &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;
     if length == 0 {
         return Ok(None);
     }
@@ -223,5 +267,5 @@ fn receive(channel: &OwnedFd) -> io::Result<Option<(u8, Vec<OwnedFd>)>> {
             links.extend(descriptors);
         }
     }
-    Ok(Some((byte[0], links)))
+    Ok(Some((said, links)))
 }

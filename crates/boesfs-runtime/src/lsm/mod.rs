@@ -7,6 +7,7 @@
 //! - programs are attached by descriptors of the agent and of the [`Keeper`]: they outlive the last process of the sandbox.
 
 mod cgroup;
+mod family;
 mod keeper;
 mod mounts;
 mod police;
@@ -36,6 +37,8 @@ use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
 use crate::sandbox::handed;
 
+use family::{Holder, Seat};
+
 pub use cgroup::{Cgroup, Scope};
 pub use keeper::Keeper;
 pub use mounts::Tree;
@@ -62,7 +65,7 @@ pub enum LsmError {
     },
     /// As many programs are attached to a kernel function as there can be.
     #[error(
-        "{program}: the kernel attaches no more programs there, 38 sandboxes or policies have theirs: end one of them, or use --hook fuse"
+        "{program}: the kernel attaches no more than 38 programs there: end sandboxes that have programs of their own, or use --hook fuse"
     )]
     Full {
         /// The program.
@@ -118,12 +121,16 @@ pub fn listed() -> Result<(), LsmError> {
     }
 }
 
-/// The programs of a policy, loaded for the tasks of one cgroup and attached. They allow everything until they are armed.
+/// The programs of a policy, loaded for the tasks of one cgroup and attached, or to be reached from those that all sandboxes share. They allow
+/// everything until they are armed.
 #[derive(Debug)]
 pub struct Guard {
     loaded: Loaded,
     programs: Vec<(&'static LsmProgram, OwnedFd)>,
+    /// Of programs that are attached by themselves.
     links: Vec<OwnedFd>,
+    seat: Option<Seat>,
+    unshared: Option<LsmError>,
     took: Took,
     learn: OwnedFd,
     arm: OwnedFd,
@@ -169,7 +176,7 @@ impl Guard {
     /// Loads and attaches the programs that `object` needs for subjects of `class` in `scope`; without a
     /// class, each subject has that of its user, its groups and its executable.
     ///
-    /// Threads share the work, and are gone when it is done.
+    /// Threads share the work, and are gone when it is done. `replaced` is what judges them now, if something does.
     ///
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
@@ -178,6 +185,7 @@ impl Guard {
         class: Option<ClassId>,
         scope: Scope,
         access: Access,
+        replaced: Option<&Armed>,
     ) -> Result<Guard, LsmError> {
         if cfg!(not(target_arch = "x86_64")) {
             return Err(LsmError::Processor);
@@ -203,9 +211,6 @@ impl Guard {
         // An array, of which no field can be told.
         let numbers = types.at("pid", &["numbers"]);
         let numbers = numbers.ok_or(KernelError::Types(Some("pid.numbers".to_owned()))).map_err(kernel("maps"))?;
-        let loaded = Loaded::new(object, types, &content).map_err(kernel("maps"))?;
-        let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
-        let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
         let (mut chosen, mut access_unasked) = (Vec::new(), false);
         let mut restricted = restricted(object, class);
         if scope.level == 0 && handed::is_file() {
@@ -213,7 +218,7 @@ impl Guard {
             restricted.0 |= Ops::of(&[Op::Read, Op::Write, Op::Append, Op::Exec, Op::Truncate]).0;
         }
         let appends = appends_only(object, class);
-        let in_union = loaded.types().in_union(Field::FILE_PATH);
+        let in_union = types.in_union(Field::FILE_PATH);
         for program in &PROGRAMS {
             let mut asked = Ops(restricted.0 & program.ops.0);
             if !appends && matches!(program.attach, Attach::Lsm("mmap_file" | "file_fcntl")) {
@@ -232,27 +237,40 @@ impl Guard {
             if program.has_two_forms() && program.is_path_form() != in_union {
                 continue;
             }
-            let function = |name: &str| loaded.types().function(name).map(|(number, _)| number);
-            let kind = match program.attach {
-                Attach::Lsm(hook) => match function(&format!("bpf_lsm_{hook}")) {
-                    Some(number) => Kind::Lsm(number),
-                    None if COVERED
-                        .iter()
-                        .any(|(missing, by)| *missing == hook && function(&format!("bpf_lsm_{by}")).is_some()) =>
-                    {
-                        continue;
-                    }
-                    None => {
-                        let op = asked.iter().next().unwrap_or(Op::Rename);
-                        return Err(LsmError::NoHook { hook, op });
-                    }
-                },
-                Attach::Exit(name) => {
-                    Kind::Exit(function(name).ok_or(LsmError::NoHook { hook: name, op: Op::Rename })?)
+            let (Attach::Lsm(hook) | Attach::Exit(hook)) = program.attach;
+            let has = |hook| family::kind_of(&types, Attach::Lsm(hook)).is_some();
+            match family::kind_of(&types, program.attach) {
+                Some(kind) => chosen.push((program, kind)),
+                None if COVERED.iter().any(|(missing, by)| *missing == hook && has(by)) => {}
+                None => {
+                    let op = asked.iter().next().unwrap_or(Op::Rename);
+                    return Err(LsmError::NoHook { hook, op });
                 }
-            };
-            chosen.push((program, kind));
+            }
         }
+        let (mut seat, mut shared, mut unshared) = (None, None, None);
+        let wanted = chosen.iter().filter_map(|(program, _)| bit(program)).fold(0, |all, bit| all | 1 << bit);
+        let joins = replaced.map_or(wanted != 0 && scope.id != 0, |armed| armed.seat.is_some());
+        if joins {
+            let holder = match replaced.and_then(|armed| armed.seat.as_ref()) {
+                Some(seat) => Holder::Own(seat),
+                None if scope.is_locked => Holder::Gone,
+                None => Holder::Unknown,
+            };
+            match Seat::take(scope, holder, wanted, object, &types) {
+                Ok((taken, moves)) => {
+                    (seat, shared) = (Some(taken), Some(moves));
+                    chosen.retain(|(program, _)| !family::is_about_renames(program.attach));
+                    content[session::SHARED..][..4].copy_from_slice(&1u32.to_le_bytes());
+                }
+                Err(error) if replaced.is_some() => return Err(error),
+                Err(error) => unshared = Some(error),
+            }
+        }
+        let is_shared = shared.is_some();
+        let loaded = Loaded::new(object, types, &content, shared).map_err(kernel("maps"))?;
+        let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
+        let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
         let maps = start.elapsed();
         let programs = load_each(object, &loaded, &chosen)?;
         let load = start.elapsed() - maps;
@@ -263,13 +281,16 @@ impl Guard {
         // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
         let (mut live, mut moves) = ([0; live::BYTES], [0; moves::BYTES]);
         moves[moves::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
-        sys::update(loaded.data(Data::Moves), &moves).map_err(kernel("maps"))?;
+        if !is_shared {
+            sys::update(loaded.data(Data::Moves), &moves).map_err(kernel("maps"))?;
+        }
         live[live::NUMBER..][..4].copy_from_slice(&(numbers + NUMBER_BYTES * level).to_le_bytes());
         sys::update(loaded.data(Data::Live), &live).map_err(kernel("maps"))?;
         let mut links = Vec::new();
         // What ends first: an end without a beginning does nothing, but a beginning without an end stays for good.
+        let alone = programs.iter().filter(|_| !is_shared);
         let (ends, others): (Vec<_>, Vec<_>) =
-            programs.iter().partition(|(program, _)| matches!(program.attach, Attach::Exit(_)));
+            alone.partition(|(program, _)| matches!(program.attach, Attach::Exit(_)));
         for (program, fd) in ends.into_iter().chain(others) {
             links.push(sys::attach(fd).map_err(|source| match source {
                 KernelError::System { source, .. } if source.raw_os_error() == Some(libc::E2BIG) => {
@@ -280,7 +301,19 @@ impl Guard {
         }
         let asks_owner = asks_owner(object);
         let took = Took { maps, load, attach: start.elapsed() - maps - load };
-        Ok(Guard { loaded, programs, links, took, learn, arm, appends_only: appends, access_unasked, asks_owner })
+        Ok(Guard {
+            loaded,
+            programs,
+            links,
+            seat,
+            unshared,
+            took,
+            learn,
+            arm,
+            appends_only: appends,
+            access_unasked,
+            asks_owner,
+        })
     }
 
     /// Whether something may be appended to that may not be written: fallocate(2) must be refused then, which no hook sees apart.
@@ -301,6 +334,18 @@ impl Guard {
         self.took
     }
 
+    /// How many programs that all sandboxes share lead to these; none, where they are attached by themselves.
+    #[must_use]
+    pub fn shared(&self) -> Option<usize> {
+        self.seat.as_ref().map(Seat::hooks)
+    }
+
+    /// Why the programs are attached by themselves, where that was not meant to be.
+    #[must_use]
+    pub fn unshared(&self) -> Option<&LsmError> {
+        self.unshared.as_ref()
+    }
+
     /// The programs that are used, and how many instructions the verifier looked at for each.
     #[must_use]
     pub fn programs(&self) -> Vec<(&'static str, u32)> {
@@ -313,7 +358,7 @@ impl Guard {
     /// # Errors
     /// A mount cannot be looked at, the keeper is gone, or the kernel refuses.
     pub fn arm(
-        self,
+        mut self,
         keeper: &Keeper,
         tree: Tree,
         tables: &Tables,
@@ -322,17 +367,38 @@ impl Guard {
     ) -> Result<Armed, LsmError> {
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
         let told = mounts::tell(&self.loaded, &self.learn, keeper.cgroup(), tree, tables, self.asks_owner)?;
-        keeper.hold(&self.links).map_err(system("hand the programs to the sandbox's keeper"))?;
+        let mut change = None;
+        let held = match &mut self.seat {
+            None => keeper.hold(&self.links),
+            Some(seat) => {
+                let programs = self.programs.iter().filter_map(|(program, fd)| Some((bit(program)?, fd)));
+                change = Some(seat.put(programs)?);
+                keeper.hold_seat(seat).inspect(|()| seat.lend())
+            }
+        };
+        held.map_err(system("hand the programs to the sandbox's keeper"))?;
         let reader = Reader::start(self.loaded.map(Map::Events), told.paths, Below::Backwards, recorder)
             .map_err(system("read events"))?;
         sys::test_run(&self.arm, &mut [0; learned::BYTES]).map_err(kernel(ARM))?;
+        if let (Some(seat), Some(change)) = (&self.seat, change) {
+            seat.judge(change);
+        }
         Ok(Armed {
             links: self.links,
+            seat: self.seat,
             _pins: told.pins,
             reader: Some(reader),
             loaded: self.loaded,
             doubts: Arc::clone(&totals.0),
         })
+    }
+}
+
+/// The number of the hook that a program is for, in a family.
+fn bit(program: &LsmProgram) -> Option<u32> {
+    match program.attach {
+        Attach::Lsm(hook) => family::hook(hook),
+        Attach::Exit(_) => None,
     }
 }
 
@@ -441,6 +507,7 @@ impl Doubts {
 #[derive(Debug)]
 pub struct Armed {
     links: Vec<OwnedFd>,
+    seat: Option<Seat>,
     /// Each mount: while it is held, no other one can be at its address.
     _pins: Vec<OwnedFd>,
     reader: Option<Reader>,
@@ -451,6 +518,7 @@ pub struct Armed {
 impl Drop for Armed {
     fn drop(&mut self) {
         self.links.clear();
+        self.seat = None;
         // It reads what is left first.
         drop(self.reader.take());
         if let Ok(content) = sys::read_data(self.loaded.data(Data::Live), Data::Live) {

@@ -89,12 +89,7 @@ pub(super) fn tell(
     tables: &Tables,
     asks_owner: bool,
 ) -> Result<Told, LsmError> {
-    let mut told = Told {
-        paths: Vec::new(),
-        pins: Vec::new(),
-        places: vec![0; dir_bits::PLACES as usize],
-        asks_owner,
-    };
+    let mut told = Told { paths: Vec::new(), pins: Vec::new(), places: vec![0; dir_bits::PLACES as usize], asks_owner };
     let mut shown: BTreeMap<u64, Vec<[u8; place::BYTES]>> = BTreeMap::new();
     match tree {
         Tree::Sandbox(init) => tell_of(loaded, learn, init, tree, tables, &mut told, &mut shown)?,

@@ -36,13 +36,19 @@ pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes)
     lsm::fits(object)?;
     // Forked first: there is one thread.
     let keeper = Keeper::start(Cgroup::new()?)?;
-    let guard = load(args, object, class, &keeper)?;
+    let guard = load(args, object, class, &keeper, None)?;
     Ok(Prepared { class, keeper, guard })
 }
 
 /// Loads the programs for the keeper's cgroup; shows what the verifier has to say, if anything.
-pub(super) fn load(args: &ExecArgs, object: &PolicyObject, class: Option<ClassId>, keeper: &Keeper) -> Result<Guard> {
-    let guard = Guard::load(object, class, keeper.cgroup().scope(), access(args)).inspect_err(|error| {
+pub(super) fn load(
+    args: &ExecArgs,
+    object: &PolicyObject,
+    class: Option<ClassId>,
+    keeper: &Keeper,
+    replaced: Option<&Armed>,
+) -> Result<Guard> {
+    let guard = Guard::load(object, class, keeper.cgroup().scope(), access(args), replaced).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
@@ -100,6 +106,11 @@ pub(super) fn tell_programs(guard: &Guard) {
     if guard.access_unasked() {
         eprintln!("boesfs: access(2) is not asked about: --judge-access has it ask for `stat`");
     }
+    match (guard.shared(), guard.unshared()) {
+        (Some(count), _) => eprintln!("boesfs: programs are reached from {count} that all sandboxes share"),
+        (None, Some(error)) => eprintln!("boesfs: programs are attached by themselves, not shared: {error}"),
+        (None, None) => {}
+    }
     let programs = guard.programs();
     for (program, instructions) in &programs {
         eprintln!("boesfs: program {program}: {instructions} instructions verified");
@@ -153,9 +164,10 @@ impl Layer for Lsm<'_> {
         self.keeper.lives()
     }
 
-    /// The new programs are attached before the old ones are detached: in between, both must allow.
+    /// The new programs take the place of the old ones at once; or, where they are attached by themselves, before the old ones are detached: in
+    /// between, both must allow.
     fn reload(&mut self) -> Result<String, String> {
-        let Some((_, members)) = self.armed else { return Err("the command has not been started yet".to_owned()) };
+        let Some((armed, members)) = &self.armed else { return Err("the command has not been started yet".to_owned()) };
         let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, self.class, self.keep)?;
         let class = new.class;
         let executables = |manifest: &Manifest| !manifest.subjects.exes.is_empty();
@@ -166,7 +178,9 @@ impl Layer for Lsm<'_> {
                 Hook::Lsm
             ));
         }
-        let guard = Guard::load(&new.object, class, self.keeper.cgroup().scope(), access(self.args))
+        let members = *members;
+        let scope = self.keeper.cgroup().scope();
+        let guard = Guard::load(&new.object, class, scope, access(self.args), Some(armed))
             .map_err(|error| error.to_string())?;
         let recorder = self.recorder.named(new.names);
         let armed = guard.arm(self.keeper, Tree::Sandbox(members.init), &new.object.tables, recorder, &self.doubts);

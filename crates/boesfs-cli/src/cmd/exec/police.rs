@@ -59,7 +59,7 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
         bail!(UNTOLD);
     }
     let keeper = Keeper::start(Cgroup::existing(path)?)?;
-    let guard = lsm::load(args, object, class, &keeper)?;
+    let guard = lsm::load(args, object, class, &keeper, None)?;
     if guard.appends_only() {
         eprintln!("boesfs: {GOES_AROUND}");
     }
@@ -80,11 +80,12 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     let mut policy = Policed { manifest: manifest.clone(), class };
     let end = interrupts.or_empty(keeper.cgroup(), &mut || {
         let new = policy.renewed(args)?;
-        let guard = lsm::load(args, &new.object, new.class, &keeper).map_err(|error| format!("{error:#}"))?;
+        let guard =
+            lsm::load(args, &new.object, new.class, &keeper, Some(&armed)).map_err(|error| format!("{error:#}"))?;
         if guard.appends_only() && !args.best_effort {
             return Err(format!("something may be appended to that may not be written: {GOES_AROUND}"));
         }
-        // The new programs judge before the old ones go: in between, both must allow.
+        // The new programs take the place of the old ones at once; or judge before those go: in between, both must allow.
         let recorder = recorder.named(new.names);
         let renewed = guard.arm(&keeper, Tree::Found, &new.object.tables, recorder, &doubts);
         armed = renewed.map_err(|error| error.to_string())?;

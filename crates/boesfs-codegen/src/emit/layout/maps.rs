@@ -222,6 +222,9 @@ pub mod session {
     pub const UNSET: usize = 24;
     /// `u32`: where a dentry has a short name in itself, which kernels declare in different ways. 0: not known.
     pub const SHORT: usize = 28;
+    /// `u32`: not 0 where the programs are reached from those that all sandboxes share ([`super::super::family`]), which have asked whose task it is, and
+    /// only once they are to judge.
+    pub const SHARED: usize = 32;
     /// Bytes of it.
     pub const BYTES: usize = 64;
 }

@@ -6,7 +6,7 @@
 
 use boesfs_lang::ops::{Op, Ops};
 
-use crate::bpf::asm::Assembler;
+use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::Facts;
 use crate::emit::layout::{Data, Doubt, Map, session};
@@ -38,10 +38,7 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     entry(a, "lsm_inode_permission");
     a.note("access(2), by a task of the cgroup");
     a.mov(R::R6, R::R1);
-    a.load(Size::B8, R::R7, R::R6, 8);
-    a.mov(R::R1, R::R7);
-    a.alu(AluOp::And, R::R1, MAY_ACCESS);
-    a.branch(Test::Eq, R::R1, 0, pass);
+    unless_access(a, pass);
     in_scope(a, pass);
     a.alu(AluOp::And, R::R7, MAY_NOT_BLOCK);
     a.branch(Test::Eq, R::R7, 0, held);
@@ -107,6 +104,14 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     a.load(Size::B8, R::R7, R::R10, NAME + name::DENTRY);
     a.mov(R::R8, 0);
     ask_found(a, facts, Op::Stat, &[], pass);
+}
+
+/// r7 = what is asked for, by the context in r6. Goes to `other` where it is not access(2) that asks. Changes r1.
+pub(super) fn unless_access(a: &mut Assembler, other: Label) {
+    a.load(Size::B8, R::R7, R::R6, 8);
+    a.mov(R::R1, R::R7);
+    a.alu(AluOp::And, R::R1, MAY_ACCESS);
+    a.branch(Test::Eq, R::R1, 0, other);
 }
 
 /// `named(inode, super, out) -> found`: of the name whose node is `out.next`. Tells its dentry and the next node in `out`.

@@ -13,10 +13,10 @@ use super::scope::{self, F_CREATE, of_this_task, peek};
 
 use Reg as R;
 
-const EACCES: i32 = 13;
+pub(super) const EACCES: i32 = 13;
 const ENOENT: i32 = 2;
 pub(super) const EXDEV: i32 = 18;
-const SIGKILL: i32 = 9;
+pub(super) const SIGKILL: i32 = 9;
 
 /// `answer(dentry, mount, found, op, args) -> 0 or an error number below zero`. A mount of 0: the one that shows the file system.
 ///

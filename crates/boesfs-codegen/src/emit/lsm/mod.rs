@@ -20,6 +20,7 @@ mod attributes;
 mod climb;
 mod entries;
 mod executables;
+mod family;
 mod find;
 mod learn;
 mod moves;
@@ -33,6 +34,7 @@ use crate::bpf::asm::Assembler;
 
 use super::Facts;
 
+pub use family::{dispatch, hooks};
 pub use learn::{ARM, LEARN, learned};
 
 /// What a program is attached to.

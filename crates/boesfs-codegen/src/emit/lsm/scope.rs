@@ -33,7 +33,10 @@ pub(super) fn begin(a: &mut Assembler, name: &str) -> Label {
 /// Goes to `outside` if the task is not judged.
 pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
     // The verifier knows what is in the session, and leaves out what it does not need.
-    let (below, which) = (a.label(), a.label());
+    let (below, which, inside) = (a.label(), a.label(), a.label());
+    a.place(R::R1, Place::Data(Data::Session));
+    a.load(Size::B4, R::R1, R::R1, session::SHARED as i16);
+    a.branch(Test::Ne, R::R1, 0, inside);
     a.place(R::R1, Place::Data(Data::Session));
     a.load(Size::B4, R::R1, R::R1, session::LEVEL as i16);
     a.branch(Test::Ne, R::R1, 0, below);
@@ -48,6 +51,7 @@ pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
     a.place(R::R1, Place::Data(Data::Live));
     a.load(Size::B8, R::R1, R::R1, live::ARMED as i16);
     a.branch(Test::Eq, R::R1, 0, outside);
+    a.bind(inside);
 }
 
 /// r0 = the class of the task: not below the number of classes if it has none. Changes r1 to r5.

@@ -3,10 +3,13 @@
 # seconds: 400
 . /lab/lib.sh
 
-mkdir -p /srv/up/a/m /srv/up/kept /srv/open /srv/secret /srv/mapped /audit
+mkdir -p /srv/up/a/m /srv/up/kept /srv/up/files /srv/open /srv/secret /srv/mapped /audit
 mount -t tmpfs m /srv/up/a/m
 mount -t tmpfs kept /srv/up/kept
 for file in up/a/m/f up/kept/f secret/f; do echo "$file" >"/srv/$file"; done
+# On a file, and only there is it still seen once the sandbox stands.
+: >/srv/up/files/old
+mount --bind /srv/up/kept/f /srv/up/files/old
 cat >policy.bfs <<'P'
 policy outside;
 default allow;
@@ -18,8 +21,12 @@ P
 timeout 200 boesfs exec --quiet --hook lsm policy.bfs -- sh -c '
     await() { while [ ! -e "$1" ]; do usleep 10000; done; }
     cat /srv/up/a/m/f >/dev/null || exit 1
+    cat /srv/up/files/old >/dev/null || exit 7
     exec 8</srv/up/a/m
     : >/srv/open/ready
+    await /srv/up/files/new
+    cat /srv/up/files/new 2>/dev/null && exit 8
+    : >/srv/open/filed
     await /srv/up/b
     cat /srv/up/b/m/f 2>/dev/null && exit 2
     cat /proc/self/fd/8/f 2>/dev/null && exit 3
@@ -38,6 +45,9 @@ await() {
     done
 }
 await /srv/open/ready
+umount /srv/up/files/old
+mv /srv/up/files/old /srv/up/files/new
+await /srv/open/filed
 mv /srv/up/a /srv/up/b
 await /srv/open/denied
 mv /srv/up/b /srv/up/a
