@@ -12,7 +12,6 @@ use super::{KernelError, KernelTypes, table_map};
 /// The maps, sections and types of an object, in the kernel.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    types: KernelTypes,
     btf: OwnedFd,
     tables: Vec<OwnedFd>,
     maps: Vec<OwnedFd>,
@@ -20,14 +19,13 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Makes them. `types` are the kernel's, `session` is the content of [`Data::Session`], but for what is found out here. `moves` is the map
+    /// Makes them. `session` is the content of [`Data::Session`], but for what is found out here. `moves` is the map
     /// that [`Data::Moves`] is, where others have it too.
     ///
     /// # Errors
     /// The kernel refuses.
     pub(crate) fn new(
         object: &PolicyObject,
-        types: KernelTypes,
         session: &[u8],
         mut moves: Option<OwnedFd>,
     ) -> Result<Loaded, KernelError> {
@@ -52,7 +50,7 @@ impl Loaded {
             }
             data.push(map);
         }
-        Ok(Loaded { types, btf, tables, maps, data })
+        Ok(Loaded { btf, tables, maps, data })
     }
 
     /// A map.
@@ -65,12 +63,18 @@ impl Loaded {
         &self.data[data as usize]
     }
 
-    /// Loads the entry program `name` with the functions that it needs.
+    /// Loads the entry program `name` with the functions that it needs. `types` are the kernel's.
     ///
     /// # Errors
     /// The kernel lacks a field that it reads, or refuses it.
-    pub(crate) fn load(&self, object: &PolicyObject, name: &str, kind: Kind) -> Result<OwnedFd, KernelError> {
-        load(object, &self.types, &self.btf, name, kind, |place| match place {
+    pub(crate) fn load(
+        &self,
+        object: &PolicyObject,
+        types: &KernelTypes,
+        name: &str,
+        kind: Kind,
+    ) -> Result<OwnedFd, KernelError> {
+        load(object, types, &self.btf, name, kind, |place| match place {
             Place::Table(table) => sys::map_value(&self.tables[table as usize]),
             Place::Data(data) => sys::map_value(self.data(data)),
             Place::Map(map) => sys::map(self.map(map)),

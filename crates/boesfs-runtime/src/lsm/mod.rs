@@ -268,11 +268,11 @@ impl Guard {
             }
         }
         let is_shared = shared.is_some();
-        let loaded = Loaded::new(object, types, &content, shared).map_err(kernel("maps"))?;
-        let learn = loaded.load(object, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
-        let arm = loaded.load(object, ARM, Kind::Syscall).map_err(kernel(ARM))?;
+        let loaded = Loaded::new(object, &content, shared).map_err(kernel("maps"))?;
+        let learn = loaded.load(object, &types, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
+        let arm = loaded.load(object, &types, ARM, Kind::Syscall).map_err(kernel(ARM))?;
         let maps = start.elapsed();
-        let programs = load_each(object, &loaded, &chosen)?;
+        let programs = load_each(object, &loaded, &types, &chosen)?;
         let load = start.elapsed() - maps;
         let mut own = [0; learned::BYTES];
         own[learned::DESCRIPTOR..][..8].copy_from_slice(&(learn.as_raw_fd() as u64).to_le_bytes());
@@ -406,13 +406,14 @@ fn bit(program: &LsmProgram) -> Option<u32> {
 fn load_each(
     object: &PolicyObject,
     loaded: &Loaded,
+    types: &KernelTypes,
     chosen: &[(&'static LsmProgram, Kind<'static>)],
 ) -> Result<Vec<(&'static LsmProgram, OwnedFd)>, LsmError> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
         while let Some((program, kind)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let fd = loaded.load(object, program.name, *kind);
+            let fd = loaded.load(object, types, program.name, *kind);
             done.push((*program, fd.map_err(|source| LsmError::Kernel { program: program.name, source })?));
         }
         Ok(done)
