@@ -62,7 +62,7 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     // Without a sandbox's filter of system calls.
     hook("lsm", "lsm-cgroup", "cgroup lsm 10", Jobs::Left),
     outside("lsm-outside-1", "outside lsm 1"),
-    outside("lsm-outside-100", "outside lsm 100"),
+    outside("lsm-outside-30", "outside lsm 30"),
     Contestant { place: "/k", refused_by: "permissions", ..hook("kmod", "kmod-mount", "mounted all", Jobs::Done) },
     Contestant { refused_by: "permissions", ..hook("kmod", "kmod-all", "sandbox kmod all", Jobs::Done) },
     hook("kmod", "kmod-agent", "sandbox kmod agent", Jobs::Done),

@@ -3,7 +3,7 @@
 # seconds: 2400
 . /lab/lib.sh
 
-many=${BOESFS_MANY:-60}
+many=${BOESFS_MANY:-45}
 mkdir -p /srv/many/own /srv/many/next /srv/many/ready
 # policy NUMBER: what is refused to one is allowed to the next.
 policy() {
