@@ -89,26 +89,14 @@ fn lab(kernels: &[Kernel]) -> Result<Vec<Summary>> {
                 "kmod/chaos",
                 "kmod/bpftool",
                 "kmod/pjdfstest",
+                "real",
+                "bypass",
                 "stress",
             ],
         };
-        let mut round = |kernels: &[Kernel], lower: &[Lower], only: &[&str]| -> Result<()> {
-            let only: Vec<String> = only.iter().map(|name| (*name).to_owned()).collect();
-            let plan = vm::Plan { kernels, hook: hook.name(), lower, only: &only, stress: None };
-            summaries.push(vm::run(&plan)?);
-            Ok(())
-        };
-        if whole {
-            round(&kernels, lower, &[])?;
-            continue;
-        }
-        round(&kernels, lower, quick)?;
-        if hook == Hook::Kmod {
-            // What takes minutes for each file system: each kernel has one.
-            for (kernel, lower) in kernels.iter().zip(lower) {
-                round(&[*kernel], &[*lower], &["real", "bypass"])?;
-            }
-        }
+        let only: Vec<String> = if whole { Vec::new() } else { quick.iter().map(|name| (*name).to_owned()).collect() };
+        let plan = vm::Plan { kernels: &kernels, hook: hook.name(), lower, only: &only, stress: None };
+        summaries.push(vm::run(&plan)?);
     }
     Ok(summaries)
 }
