@@ -6,18 +6,20 @@ use anyhow::{Context, Result};
 
 use crate::shell::{self, command};
 
-/// The place of what was fetched.
-fn store() -> PathBuf {
-    shell::target().join("bench")
+/// Where what benches need is kept.
+pub(super) fn store() -> Result<PathBuf> {
+    let dir = shell::target().join("bench");
+    std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    Ok(dir)
 }
 
 /// The upstream source of a Debian package, as an uncompressed tar file: decompression would hide the rest.
 pub(super) fn tar(package: &str) -> Result<PathBuf> {
-    let tar = store().join(format!("{package}.tar"));
+    let tar = store()?.join(format!("{package}.tar"));
     if tar.exists() {
         return Ok(tar);
     }
-    let dir = store().join(format!("{package}.download"));
+    let dir = store()?.join(format!("{package}.download"));
     let (lists, sources) = (dir.join("lists/partial"), dir.join("sources.list"));
     std::fs::create_dir_all(&lists)?;
     let codename = shell::output(&mut command("sh", &["-c", ". /etc/os-release && echo $VERSION_CODENAME"]))?;
@@ -44,7 +46,7 @@ pub(super) fn tar(package: &str) -> Result<PathBuf> {
 /// The upstream source of a Debian package, unpacked.
 pub(super) fn unpacked(package: &str) -> Result<PathBuf> {
     let tar = tar(package)?;
-    let dir = store().join(format!("{package}.source"));
+    let dir = store()?.join(format!("{package}.source"));
     if !dir.exists() {
         let partial = dir.with_extension("partial");
         std::fs::create_dir_all(&partial)?;
@@ -57,7 +59,7 @@ pub(super) fn unpacked(package: &str) -> Result<PathBuf> {
 
 /// Python wheels of a small web application, and all they need.
 pub(super) fn wheels() -> Result<PathBuf> {
-    let dir = store().join("wheels");
+    let dir = store()?.join("wheels");
     if !dir.exists() {
         let partial = dir.with_extension("partial");
         let to = partial.to_string_lossy();
