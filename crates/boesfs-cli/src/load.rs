@@ -18,6 +18,8 @@ use boesfs_lang::source::SourceMap;
 use boesfs_runtime::sandbox::provide;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 
+use crate::causes::with_causes;
+
 /// The largest source file that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// The first bytes of every object.
@@ -63,8 +65,7 @@ impl LoadError {
         match self {
             LoadError::Rejected(rejected) => show(&rejected.sources, &rejected.diagnostics),
             other => {
-                let source = std::error::Error::source(other).map(|source| format!(": {source}")).unwrap_or_default();
-                eprintln!("{command}: {other}{source}");
+                eprintln!("{command}: {}", with_causes(other));
             }
         }
     }

@@ -94,19 +94,19 @@ fn functions_are_read_without_the_kernels_programs() {
     }
     assert_eq!(read_functions(&bytes, size), Ok(part));
     assert_eq!(read_functions(&bytes[..front - 1], size), Err(ReadError::NotElf), "section headers are cut off");
-    assert_eq!(read_functions(&bytes[..front], size - 1), Err(ReadError::Damaged), "the file is cut short");
+    assert_eq!(read_functions(&bytes[..front], size - 1), Err(ReadError::Short { has: size - 1, size }));
     let changed = |at: usize| {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1;
         bytes
     };
-    for at in [MANIFEST_OFFSET + 40, MANIFEST_OFFSET + 64, MANIFEST_OFFSET + 105, front / 2] {
+    for at in [MANIFEST_OFFSET + 40, MANIFEST_OFFSET + 64, MANIFEST_OFFSET + 97, front / 2] {
         assert_eq!(read_functions(&changed(at), size), Err(ReadError::Damaged), "byte {at}");
         assert_eq!(read(&changed(at)), Err(ReadError::Damaged), "byte {at}");
     }
     let behind = changed(front + (bytes.len() - front) / 2);
     assert_eq!(read(&behind), Err(ReadError::Damaged));
-    assert_eq!(read(&bytes[..front]), Err(ReadError::Damaged));
+    assert_eq!(read(&bytes[..front]), Err(ReadError::Short { has: front as u64, size }));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use boesfs_runtime::kernel::KernelChecker;
 use boesfs_runtime::policy::LoadedPolicy;
 use clap::{Args, ValueEnum};
 
+use crate::causes::with_causes;
 use crate::load::{self, LoadError, Setting, SystemNames};
 
 /// Exit status: a request could not be answered, or the policy has errors.
@@ -84,7 +85,7 @@ pub fn eval(args: &EvalArgs) -> ExitCode {
                 ExitCode::from(if matches!(error, LoadError::Read { .. }) { FAILED } else { WRONG })
             }
             None => {
-                eprintln!("boesfs: {error:#}");
+                eprintln!("boesfs: {}", with_causes(error.as_ref()));
                 ExitCode::from(FAILED)
             }
         },

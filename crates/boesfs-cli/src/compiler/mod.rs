@@ -16,6 +16,7 @@ use boesfs_lang::source::SourceMap;
 use boesfs_runtime::policy::LoadedPolicy;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
+use crate::causes::with_causes;
 use crate::load::{self, LoadError, Setting};
 use names::Mapping;
 use progress::Progress;
@@ -120,7 +121,7 @@ pub fn finish(result: Result<(), Failure>, format: Format) -> ExitCode {
         // Whoever reads the output has had enough: no reason to complain.
         Err(Failure::Other(error)) if is_broken_pipe(&error) => return ExitCode::SUCCESS,
         Err(Failure::Other(error)) => {
-            eprintln!("boesfsc: {error:#}");
+            eprintln!("boesfsc: {}", with_causes(error.as_ref()));
             4
         }
     };

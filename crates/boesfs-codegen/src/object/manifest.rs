@@ -84,6 +84,11 @@ pub fn front(beginning: &[u8]) -> Option<u64> {
     head(beginning).ok().map(|head| u64_at(head, FRONT.start))
 }
 
+/// How many bytes a policy object says that it has.
+pub(super) fn size(beginning: &[u8]) -> Option<u64> {
+    head(beginning).ok().map(|head| u64_at(head, SIZE.start))
+}
+
 /// Puts lengths and digests in place, in a file whose front has `front` bytes.
 pub(super) fn seal(file: &mut [u8], front: usize) {
     let size = file.len() as u64;

@@ -39,6 +39,14 @@ pub enum ReadError {
         /// Its format.
         format: u32,
     },
+    /// Its end is missing.
+    #[error("the object is cut short: {has} of its {size} bytes are there")]
+    Short {
+        /// Bytes that are there.
+        has: u64,
+        /// Bytes that it was written with.
+        size: u64,
+    },
     /// The hash sum does not fit.
     #[error("the object is damaged: its hash sum does not fit")]
     Damaged,
@@ -96,6 +104,9 @@ impl Parts {
 }
 
 fn read_parts(bytes: &[u8], size: u64, parts: Parts) -> Result<PolicyObject, ReadError> {
+    if let Some(written) = manifest::size(bytes).filter(|written| *written > size) {
+        return Err(ReadError::Short { has: size, size: written });
+    }
     let elf = Elf::parse(bytes).map_err(|_| ReadError::NotElf)?;
     if elf.architecture() != Architecture::Bpf || elf.kind() != ObjectKind::Relocatable || !elf.is_little_endian() {
         return Err(ReadError::NotElf);

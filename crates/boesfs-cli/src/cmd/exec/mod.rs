@@ -30,6 +30,7 @@ use clap::{ArgAction, Args};
 use rustix::thread::CapabilitySet;
 
 use super::environment;
+use crate::causes::with_causes;
 use crate::hooks::{self, Choice};
 use crate::load::{self, LoadError, Setting, SystemNames};
 
@@ -164,7 +165,7 @@ fn show(error: &anyhow::Error) -> ExitCode {
         error.show("boesfs");
         return ExitCode::from(SETUP_FAILED);
     }
-    eprintln!("boesfs: {error:#}");
+    eprintln!("boesfs: {}", with_causes(error.as_ref()));
     match error.downcast_ref::<RunError>() {
         Some(RunError::NotExecuted(source)) if source.kind() == io::ErrorKind::NotFound => ExitCode::from(127),
         Some(RunError::NotExecuted(_)) => ExitCode::from(126),
@@ -202,7 +203,7 @@ fn try_exec(args: &ExecArgs) -> Result<Ended> {
         };
         // Nothing has been done for the sandbox yet.
         let Some(next) = left.peek() else { return Err(refused) };
-        eprintln!("boesfs: not with the {hook} hook but with {next}: {refused:#}");
+        eprintln!("boesfs: not with the {hook} hook but with {next}: {}", with_causes(refused.as_ref()));
     }
     Err(anyhow!("no hook can enforce {}", args.policy.display()))
 }

@@ -14,6 +14,7 @@ use boesfs_runtime::sandbox::session::Classes;
 use super::choose::describe;
 use super::renew::{self, Renewed};
 use super::{ExecArgs, finish, lsm, recorder};
+use crate::causes::with_causes;
 use crate::hooks::Choice;
 
 /// Why a policy in which something may only be appended to is not held here.
@@ -80,8 +81,8 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     let mut policy = Policed { manifest: manifest.clone(), class };
     let end = interrupts.or_empty(keeper.cgroup(), &mut || {
         let new = policy.renewed(args)?;
-        let guard =
-            lsm::load(args, &new.object, new.class, &keeper, Some(&armed)).map_err(|error| format!("{error:#}"))?;
+        let guard = lsm::load(args, &new.object, new.class, &keeper, Some(&armed))
+            .map_err(|error| with_causes(error.as_ref()))?;
         if guard.appends_only() && !args.best_effort {
             return Err(format!("something may be appended to that may not be written: {GOES_AROUND}"));
         }
