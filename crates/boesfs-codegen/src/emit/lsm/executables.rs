@@ -7,8 +7,9 @@ use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Map, UNTOLD, place};
 
-use super::find::{lookup, ready, unless_moved};
+use super::find::{lookup, ready};
 use super::scope::{F_CREATE, begin, of_this_task, peek};
+use super::stands::unless_moved;
 
 use Reg as R;
 

@@ -4,14 +4,12 @@ use boesfs_lang::pattern::NAME_MAX;
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
-use crate::emit::layout::{
-    Data, Doubt, Map, NAME_BYTES, Table, dir_bits, live, moves, place, scratch, session, supers,
-};
+use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, moves, place, scratch, session};
 use crate::emit::{Facts, add_table};
 
-use super::climb::{DONE, MORE, OFTEN as STANDS_OFTEN};
-use super::entries::{Asked, plain};
 use super::scope::{F_CREATE, of_this_task, peek};
+use super::several;
+use super::stands::{self, unless_moved};
 
 use Reg as R;
 
@@ -31,12 +29,12 @@ const TRIES: i32 = 4;
 
 pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     finding(a, facts);
-    shown(a);
-    by_places(a, facts);
+    several::shown(a);
+    several::by_places(a, facts);
     outside(a);
     kept(a, facts);
     climbed(a);
-    stands(a);
+    stands::stands(a);
 }
 
 /// What is found where nothing is judged.
@@ -191,121 +189,6 @@ pub(super) fn unless_for_itself(a: &mut Assembler, at: i16, own: Label) {
     read(a, at, 4, Field::CRED_FOR_NOW);
     a.load(Size::B8, R::R1, R::R10, at);
     a.branch(Test::Ne, R::R1, 0, own);
-}
-
-/// `shown(dentry, ops) -> found`: by the mounts that show its file system, where `ops` are asked. Registers: r6 the dentry, r7 the super,
-/// r9 ops.
-fn shown(a: &mut Assembler) {
-    const KEY: i16 = -8;
-    a.static_function("shown");
-    let (unknown, several, slow) = (a.label(), a.label(), a.label());
-    a.note("s = supers[super block]; none -> outside");
-    a.mov(R::R6, R::R1);
-    a.mov(R::R9, R::R2);
-    a.mov(R::R3, R::R6);
-    a.add_field(R::R3, Field::DENTRY_SUPER);
-    peek(a, KEY, 8);
-    lookup(a, Map::Supers, KEY);
-    a.branch(Test::Eq, R::R0, 0, unknown);
-    a.mov(R::R7, R::R0);
-    a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
-    a.branch(Test::Ne, R::R1, 1, several);
-    a.note("one mount: what the parent keeps, if that is of this one");
-    a.mov(R::R1, R::R6);
-    a.call("kept");
-    a.mov(R::R1, R::R0);
-    a.alu(AluOp::Rsh, R::R1, 32);
-    a.load(Size::B4, R::R2, R::R7, (supers::PLACES + place::NUMBER) as i16);
-    a.branch(Test::Ne, R::R1, R::R2, slow);
-    a.mov32(R::R0, R::R0);
-    a.exit();
-    a.note("climbed(dentry, place)");
-    a.bind(slow);
-    a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R7);
-    a.alu(AluOp::Add, R::R2, supers::PLACES as i32);
-    a.call("climbed");
-    a.exit();
-    a.note("several: by_places(dentry, s, ops)");
-    a.bind(several);
-    a.mov(R::R1, R::R6);
-    a.mov(R::R2, R::R7);
-    a.mov(R::R3, R::R9);
-    a.call("by_places");
-    a.exit();
-    a.bind(unknown);
-    a.mov(R::R1, R::R6);
-    a.call("outside");
-    a.exit();
-}
-
-/// `by_places(address of a dentry, super, ops) -> found`: the state of an object that any of several mounts may show. Of two
-/// states, the one that does not plainly allow `ops`; where neither does, it is not known which mount is meant: a doubt.
-///
-/// Registers: r6 the address, r7 the super, r8 ops, r9 what is found by one mount.
-fn by_places(a: &mut Assembler, facts: Facts<'_>) {
-    const HARSHEST: i16 = -8;
-    a.static_function("by_places");
-    let (done, room, several, moved) = (a.label(), a.label(), a.label(), a.label());
-    a.note("too many mounts");
-    a.mov(R::R6, R::R1);
-    a.mov(R::R7, R::R2);
-    a.mov(R::R8, R::R3);
-    a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
-    a.branch(Test::Gt, R::R1, supers::MOST as i32, several);
-    a.wide(R::R1, found(Doubt::Nowhere));
-    a.store(Size::B8, R::R10, HARSHEST, R::R1);
-    for number in 0..supers::MOST {
-        let at = supers::PLACES + number * place::BYTES;
-        let (next, judged, first, compare, leave) = (a.label(), a.label(), a.label(), a.label(), a.label());
-        a.note("climb(scratch) to this mount's root");
-        a.load(Size::B4, R::R1, R::R7, supers::COUNT as i16);
-        a.branch(Test::Le, R::R1, number as i32, done);
-        a.wide(R::R9, PASSED);
-        a.load(Size::B4, R::R1, R::R7, (at + place::JUDGED) as i16);
-        a.branch(Test::Eq, R::R1, 0, judged);
-        unless_moved(a, (R::R7, at), moved);
-        ready(a, R::R6, (R::R7, at), place::STATE, room);
-        a.call("climb");
-        a.mov(R::R9, R::R0);
-        a.note("it is not below that one: the next; another doubt stands");
-        a.wide(R::R1, found(Doubt::Nowhere));
-        a.branch(Test::Eq, R::R9, R::R1, next);
-        a.alu(AluOp::Rsh, R::R0, 32);
-        a.branch(Test::Eq, R::R0, DOUBT, leave);
-        a.bind(judged);
-        a.note("the first, or what is known already");
-        a.load(Size::B8, R::R1, R::R10, HARSHEST);
-        a.mov(R::R2, R::R1);
-        a.alu(AluOp::Rsh, R::R2, 32);
-        a.branch(Test::Eq, R::R2, DOUBT, first);
-        a.branch(Test::Ne, R::R1, R::R9, compare);
-        a.jump(next);
-        a.bind(leave);
-        a.mov(R::R0, R::R9);
-        a.exit();
-        a.note("the harsher of two");
-        a.bind(compare);
-        plain(a, facts, Asked::Bits(R::R8), next);
-        a.mov(R::R1, R::R9);
-        a.load(Size::B8, R::R9, R::R10, HARSHEST);
-        a.store(Size::B8, R::R10, HARSHEST, R::R1);
-        plain(a, facts, Asked::Bits(R::R8), next);
-        a.jump(several);
-        a.bind(first);
-        a.store(Size::B8, R::R10, HARSHEST, R::R9);
-        a.bind(next);
-    }
-    a.bind(done);
-    a.load(Size::B8, R::R0, R::R10, HARSHEST);
-    a.exit();
-    a.note("several mounts, and the hook does not say which");
-    a.bind(several);
-    doubt(a, Doubt::Several);
-    a.bind(room);
-    doubt(a, Doubt::Room);
-    a.bind(moved);
-    doubt(a, Doubt::Nowhere);
 }
 
 /// `outside(address of a dentry) -> found`: of an object that is of no mount of the tree.
@@ -561,74 +444,6 @@ fn climbed(a: &mut Assembler) {
     doubt(a, Doubt::Room);
     a.bind(moved);
     doubt(a, Doubt::Nowhere);
-}
-
-/// Goes to `moved` if the place, at an offset of what a register points to, is not where it was when it was told. Changes r0 to r5.
-pub(super) fn unless_moved(a: &mut Assembler, (place, at): (Reg, usize), moved: Label) {
-    a.load(Size::B4, R::R1, place, (at + place::NUMBER) as i16);
-    a.load(Size::B4, R::R2, place, (at + place::KEPT) as i16);
-    a.call("stands");
-    a.branch(Test::Ne, R::R0, 0, moved);
-}
-
-/// `stands(place, kept) -> 0, or a doubt`: whether what the mount of the place with this number stands on, and what is above that, was
-/// renamed by nobody since it was told. `kept` is that of the place: where it is 0, it is looked at each time.
-///
-/// Registers: r6 the number, r7 kept, r8 what moves and the generation.
-fn stands(a: &mut Assembler) {
-    let (look, room, out, again) = (a.label(), a.label(), a.label(), a.label());
-    a.function("stands");
-    a.note("seen to stand there in this generation, in which nothing moves");
-    a.mov32(R::R6, R::R1);
-    a.mov32(R::R7, R::R2);
-    a.place(R::R1, Place::Data(Data::Moves));
-    a.load(Size::B8, R::R8, R::R1, moves::MOVING as i16);
-    a.branch(Test::Eq, R::R7, 0, look);
-    a.mov(R::R7, 0);
-    a.branch(Test::Ge, R::R6, dir_bits::PLACES as i32, look);
-    a.mov32(R::R1, R::R8);
-    a.branch(Test::Ne, R::R1, 0, look);
-    a.mov(R::R1, R::R8);
-    a.alu(AluOp::Rsh, R::R1, 32);
-    a.branch(Test::Ge, R::R1, dir_bits::GENERATIONS as i32, look);
-    a.mov(R::R1, R::R6);
-    a.alu(AluOp::Lsh, R::R1, 3);
-    a.place(R::R7, Place::Data(Data::Live));
-    a.alu(AluOp::Add, R::R7, R::R1);
-    a.load(Size::B8, R::R1, R::R7, live::STOOD as i16);
-    a.branch(Test::Ne, R::R1, R::R8, look);
-    a.mov(R::R0, 0);
-    a.exit();
-    a.note("each dentry that it stands on or below");
-    a.bind(look);
-    of_this_task(a, Map::Scratch, F_CREATE);
-    a.branch(Test::Eq, R::R0, 0, room);
-    a.store(Size::B8, R::R0, scratch::COUNT as i16, R::R6);
-    a.mov(R::R1, 0);
-    a.store(Size::B8, R::R0, scratch::LEFT as i16, R::R1);
-    a.mov(R::R6, R::R0);
-    a.mov(R::R9, STANDS_OFTEN);
-    a.bind(again);
-    a.mov(R::R1, R::R6);
-    a.call("stands_some");
-    a.branch(Test::Eq, R::R0, DONE, out);
-    a.alu(AluOp::Sub, R::R9, 1);
-    let doubtful = a.label();
-    a.branch(Test::Ne, R::R0, MORE, doubtful);
-    a.branch(Test::SGt, R::R9, 0, again);
-    doubt(a, Doubt::Nowhere);
-    a.bind(doubtful);
-    a.exit();
-    a.note("so it is where it was");
-    a.bind(out);
-    let unseen = a.label();
-    a.branch(Test::Eq, R::R7, 0, unseen);
-    a.store(Size::B8, R::R7, live::STOOD as i16, R::R8);
-    a.bind(unseen);
-    a.mov(R::R0, 0);
-    a.exit();
-    a.bind(room);
-    doubt(a, Doubt::Room);
 }
 
 /// Goes to `target` where states are not kept: something moves, generations have come to their end, or this mount's are not to be.

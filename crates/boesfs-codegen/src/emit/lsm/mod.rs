@@ -26,7 +26,9 @@ mod learn;
 mod moves;
 mod renames;
 mod scope;
+mod several;
 mod sockets;
+mod stands;
 
 use boesfs_lang::ops::{Op, Ops};
 
