@@ -15,8 +15,8 @@ mod verify;
 
 use boesfs_lang::policy::Policy;
 
-use crate::bpf::{Function, Line, Linked, Program, ProgramError};
-use crate::emit::layout::Table;
+use crate::bpf::{Function, Line, Linked, Program, ProgramError, TEXT};
+use crate::emit::layout::{ENTRY_SECTION, Table};
 use crate::emit::{EmitError, emit};
 use crate::manifest::Manifest;
 use crate::tables::{Packed, Tables};
@@ -25,6 +25,11 @@ pub use btf::map_types;
 pub use manifest::{HEADER_BYTES, MAGIC, OFFSET as MANIFEST_OFFSET, SECTION as MANIFEST_SECTION, front, reseal};
 pub use read::{ReadError, read, read_functions};
 pub use verify::TableError;
+
+/// Whether the code of this section is in the front of the file, for user space.
+fn is_in_front(section: &str) -> bool {
+    section == TEXT || section == ENTRY_SECTION
+}
 
 /// A policy object, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,14 +15,14 @@ use ::object::elf;
 use ::object::write::StringId;
 use ::object::write::elf::{FileHeader, Rel, SectionHeader, SectionIndex, Sym, Writer};
 
-use crate::bpf::{Insn, Linkage, Place, Program, TEXT};
+use crate::bpf::{Insn, Linkage, Place, Program};
 use crate::emit::layout::kmod::MEMBERS;
-use crate::emit::layout::{Data, ENTRY_SECTION, Map, Table};
+use crate::emit::layout::{Data, Map, Table};
 use crate::manifest::Manifest;
 use crate::tables::Tables;
 
 use super::btf::{Btf, MAP_BYTES};
-use super::{BuildError, ext, manifest as header, ops, sections};
+use super::{BuildError, ext, is_in_front, manifest as header, ops, sections};
 
 /// Relocation of a wide load: `R_BPF_64_64`.
 pub(super) const RELOC_PLACE: u32 = 1;
@@ -172,7 +172,7 @@ fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
             let visibility = if f.linkage == Linkage::Static { elf::STV_HIDDEN } else { elf::STV_DEFAULT };
             p.symbols.push(Symbol { name: f.name.clone(), section, kind: elf::STT_FUNC, value, size, visibility });
         }
-        let part = if [TEXT, ENTRY_SECTION].contains(&name) { Part::Front } else { Part::Back };
+        let part = if is_in_front(name) { Part::Front } else { Part::Back };
         p.sections.push(Section { name: name.to_owned(), flags, bytes, part });
     }
 }
@@ -190,10 +190,9 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
         e_entry: 0,
         e_flags: Default::default(),
     })?;
-    let in_part = |part: Part| move |(_, section): &(usize, &Section)| section.part == part;
-    let sections = || parts.sections.iter().enumerate();
+    let sections = |part| parts.sections.iter().enumerate().filter(move |(_, section)| section.part == part);
     let mut offsets = vec![0; parts.sections.len()];
-    for (number, section) in sections().filter(in_part(Part::Front)) {
+    for (number, section) in sections(Part::Front) {
         offsets[number] = w.write_align(ALIGN);
         w.write(&section.bytes);
     }
@@ -221,8 +220,9 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
         let r_type = elf::RelocationType(reloc.kind);
         relocs[reloc.section].push(Rel { r_offset: reloc.slot as u64 * 8, r_sym, r_type, r_addend: 0 });
     }
+    let relocated = |part| sections(part).map(|(number, _)| number).filter(|number| !relocs[*number].is_empty());
     let mut reloc_offsets = vec![0; parts.sections.len()];
-    for (number, _) in sections().filter(in_part(Part::Front)).filter(|(number, _)| !relocs[*number].is_empty()) {
+    for number in relocated(Part::Front) {
         reloc_offsets[number] = w.write_align_relocation();
         relocs[number].iter().for_each(|rel| w.write_relocation(false, rel));
     }
@@ -230,9 +230,9 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
     w.add_section_name(b".symtab");
     let names: Vec<StringId> = parts.sections.iter().map(|s| w.add_section_name(s.name.as_bytes())).collect();
     let reloc_names: Vec<String> = parts.sections.iter().map(|s| format!(".rel{}", s.name)).collect();
-    let with_relocs = || (0..relocs.len()).filter(|number| !relocs[*number].is_empty());
+    let with_relocs = (0..relocs.len()).filter(|number| !relocs[*number].is_empty());
     let reloc_names: BTreeMap<usize, StringId> =
-        with_relocs().map(|number| (number, w.add_section_name(reloc_names[number].as_bytes()))).collect();
+        with_relocs.map(|number| (number, w.add_section_name(reloc_names[number].as_bytes()))).collect();
     w.write_shstrtab()?;
 
     // The headers are the end of the front, and say where the back will be.
@@ -244,14 +244,14 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
         end = offset + length as u64;
         offset
     };
-    for (number, section) in sections().filter(in_part(Part::Back)) {
+    for (number, section) in sections(Part::Back) {
         offsets[number] = reserve(section.bytes.len());
     }
-    for (number, _) in sections().filter(in_part(Part::Back)).filter(|(number, _)| !relocs[*number].is_empty()) {
+    for number in relocated(Part::Back) {
         reloc_offsets[number] = reserve(relocs[number].len() * size_of::<elf::Rel64<Endianness>>());
     }
     w.write_null_section_header();
-    for (number, section) in sections() {
+    for (number, section) in parts.sections.iter().enumerate() {
         let sh_name = w.section_name_offset(Some(names[number]));
         w.write_section_header(&SectionHeader {
             sh_name,
@@ -275,11 +275,11 @@ fn layout(parts: &Parts) -> Result<(Vec<u8>, usize), ::object::write::Error> {
     w.write_symtab_section_header(1);
     w.write_shstrtab_section_header();
 
-    for (number, section) in sections().filter(in_part(Part::Back)) {
+    for (number, section) in sections(Part::Back) {
         w.pad_until(offsets[number]);
         w.write(&section.bytes);
     }
-    for (number, _) in sections().filter(in_part(Part::Back)).filter(|(number, _)| !relocs[*number].is_empty()) {
+    for number in relocated(Part::Back) {
         w.pad_until(reloc_offsets[number]);
         relocs[number].iter().for_each(|rel| w.write_relocation(false, rel));
     }

@@ -16,13 +16,13 @@ use rustc_hash::FxHashMap;
 
 use crate::bpf::program::FunctionId;
 use crate::bpf::{Function, Insn, Line, Linkage, Place, Program, ProgramError, Relocated, TEXT};
-use crate::emit::layout::{Data, ENTRY, ENTRY_SECTION, FUNCTIONS, Map, Table};
+use crate::emit::layout::{Data, ENTRY, FUNCTIONS, Map, Table};
 use crate::manifest::FORMAT;
 
 use super::btf::MAP_BYTES;
 use super::elf::{MAPS, RELOC_CALL, RELOC_PLACE};
 use super::ext::{self, Types};
-use super::{KernelInfo, PolicyObject, TableError, manifest, sections, verify};
+use super::{KernelInfo, PolicyObject, TableError, is_in_front, manifest, sections, verify};
 
 /// Why bytes are not a policy object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -94,13 +94,6 @@ pub fn read_functions(bytes: &[u8], size: u64) -> Result<PolicyObject, ReadError
 enum Parts {
     All,
     Front,
-}
-
-impl Parts {
-    /// Whether the code of this section is read.
-    fn has(self, section: &str) -> bool {
-        self == Parts::All || section == TEXT || section == ENTRY_SECTION
-    }
 }
 
 fn read_parts(bytes: &[u8], size: u64, parts: Parts) -> Result<PolicyObject, ReadError> {
@@ -227,7 +220,7 @@ fn code_sections<'a>(elf: &Elf<'a>, parts: Parts) -> Result<Code<'a>, ReadError>
         let SectionFlags::Elf { sh_flags, .. } = section.flags() else { continue };
         if sh_flags.0 & SHF_EXECINSTR.0 != 0 {
             let name = section.name().map_err(|_| ReadError::NotElf)?;
-            if parts.has(name) {
+            if parts == Parts::All || is_in_front(name) {
                 code.read.push((name.to_owned(), section.data().map_err(|_| bad(name))?));
             } else {
                 code.left_out.push(name.to_owned());
