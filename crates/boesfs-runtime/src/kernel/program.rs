@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use boesfs_codegen::bpf::Place;
-use boesfs_codegen::emit::layout::{Data, Map, Table, session};
+use boesfs_codegen::emit::layout::{Data, Map, Table, moves, session};
 use boesfs_codegen::object::PolicyObject;
 
 use super::sys::{self, ArrayKind, Kind};
@@ -20,15 +20,11 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// Makes them. `session` is the content of [`Data::Session`], but for what is found out here. `moves` is the map
-    /// that [`Data::Moves`] is, where others have it too.
+    /// that [`Data::Moves`] is: others may have it too.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(crate) fn new(
-        object: &PolicyObject,
-        session: &[u8],
-        mut moves: Option<OwnedFd>,
-    ) -> Result<Loaded, KernelError> {
+    pub(crate) fn new(object: &PolicyObject, session: &[u8], moves: &OwnedFd) -> Result<Loaded, KernelError> {
         let btf = sys::load_btf(&object.kernel.btf)?;
         let mut session = session.to_vec();
         session[session::UNSET..][..4].copy_from_slice(&u32::from(sys::takes_unset_stack(&btf)).to_le_bytes());
@@ -36,14 +32,11 @@ impl Loaded {
         let maps = Map::ALL.into_iter().map(|map| sys::create_map(map, &btf)).collect::<Result<_, _>>()?;
         let mut data = Vec::new();
         for section in Data::ALL {
-            if section == Data::Moves
-                && let Some(moves) = moves.take()
-            {
-                data.push(moves);
+            if section == Data::Moves {
+                data.push(moves.try_clone().map_err(|source| KernelError::System { what: "map create", source })?);
                 continue;
             }
-            let kind = if section.is_writable() { ArrayKind::Writable } else { ArrayKind::ReadOnly };
-            let map = sys::create_array(&section.section()[1..], section.bytes(), kind)?;
+            let map = create_data(section)?;
             if section == Data::Session {
                 sys::update(&map, &session)?;
                 sys::freeze(&map)?;
@@ -81,6 +74,23 @@ impl Loaded {
             Place::Family | Place::Programs => (0, 0),
         })
     }
+}
+
+fn create_data(section: Data) -> Result<OwnedFd, KernelError> {
+    let kind = if section.is_writable() { ArrayKind::Writable } else { ArrayKind::ReadOnly };
+    sys::create_array(&section.section()[1..], section.bytes(), kind)
+}
+
+/// The map of [`Data::Moves`], where nothing moves and it is the first generation. Not written from here any more: programs count there.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn create_moves() -> Result<OwnedFd, KernelError> {
+    let map = create_data(Data::Moves)?;
+    let mut first = [0; moves::BYTES];
+    first[moves::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
+    sys::update(&map, &first)?;
+    Ok(map)
 }
 
 /// Loads the entry program `name` with the functions that it needs; `resolve` tells the maps, `btf` are the types of the object.

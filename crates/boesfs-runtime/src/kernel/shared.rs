@@ -1,4 +1,4 @@
-//! Maps and links that several processes share: found by their numbers in the kernel, and read and written as memory.
+//! Maps and links that several processes share: by their numbers in the kernel, and read and written as memory.
 //!
 //! One of the crate's system modules: each `unsafe` block is one call with the memory it needs.
 
@@ -9,41 +9,14 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use super::KernelError;
-use super::sys::{Info, MAP_CREATE, MapCreate, OBJ_GET_INFO_BY_FD, bpf, fd, owned, short};
+use super::sys::{
+    Info, MAP_TYPE_ARRAY, MAP_UPDATE_ELEM, MMAPABLE, MapCreate, MapElem, OBJ_GET_INFO_BY_FD, bpf, create, fd, owned,
+    short,
+};
 
-const MAP_UPDATE_ELEM: u32 = 2;
 const MAP_DELETE_ELEM: u32 = 3;
-const MAP_GET_FD_BY_ID: u32 = 14;
-const LINK_GET_FD_BY_ID: u32 = 30;
 
-const MAP_TYPE_ARRAY: u32 = 2;
 const MAP_TYPE_PROG_ARRAY: u32 = 3;
-/// `BPF_F_MMAPABLE`
-const MMAPABLE: u32 = 1 << 10;
-
-/// What the kernel finds by number.
-#[derive(Clone, Copy)]
-pub(crate) enum Numbered {
-    Map,
-    Link,
-}
-
-/// Opens the map or link with this number.
-pub(crate) fn open(what: Numbered, number: u32) -> Result<OwnedFd, KernelError> {
-    #[repr(C)]
-    struct ById {
-        number: u32,
-        next: u32,
-        flags: u32,
-    }
-    let command = match what {
-        Numbered::Map => MAP_GET_FD_BY_ID,
-        Numbered::Link => LINK_GET_FD_BY_ID,
-    };
-    let mut attr = ById { number, next: 0, flags: 0 };
-    // SAFETY: the attributes of BPF_MAP_GET_FD_BY_ID and BPF_LINK_GET_FD_BY_ID, with no pointers; the result is a new descriptor.
-    unsafe { bpf("open by number", command, &mut attr).map(|fd| owned(fd)) }
-}
 
 /// The first words of `struct bpf_map_info` and of `struct bpf_link_info`.
 const INFO_WORDS: usize = 10;
@@ -63,22 +36,7 @@ pub(crate) fn number(of: &OwnedFd) -> Result<u32, KernelError> {
     Ok(info(of)?[1])
 }
 
-/// A map of one entry that processes can have in their memory.
-pub(crate) fn create_memory(name: &str, bytes: usize) -> Result<OwnedFd, KernelError> {
-    let mut attr = MapCreate {
-        map_type: MAP_TYPE_ARRAY,
-        key_size: 4,
-        value_size: bytes as u32,
-        max_entries: 1,
-        flags: MMAPABLE,
-        name: short(name),
-        ..MapCreate::default()
-    };
-    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
-    unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
-}
-
-/// Whether it is a map that [`create_memory`] made with these arguments.
+/// Whether it is a map of [`ArrayKind::Memory`](super::sys::ArrayKind::Memory) with this name and size.
 pub(crate) fn is_memory(map: &OwnedFd, name: &str, bytes: usize) -> bool {
     let Ok(info) = info(map) else { return false };
     let called: Vec<u8> = info[6..].iter().flat_map(|word| word.to_le_bytes()).collect();
@@ -87,7 +45,7 @@ pub(crate) fn is_memory(map: &OwnedFd, name: &str, bytes: usize) -> bool {
 
 /// A program array.
 pub(crate) fn create_programs(name: &str, entries: usize) -> Result<OwnedFd, KernelError> {
-    let mut attr = MapCreate {
+    let attr = MapCreate {
         map_type: MAP_TYPE_PROG_ARRAY,
         key_size: 4,
         value_size: 4,
@@ -95,24 +53,14 @@ pub(crate) fn create_programs(name: &str, entries: usize) -> Result<OwnedFd, Ker
         name: short(name),
         ..MapCreate::default()
     };
-    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
-    unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
-}
-
-#[repr(C)]
-struct Elem {
-    map_fd: u32,
-    zero: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
+    create("map create", attr)
 }
 
 /// Puts a program into a program array.
 pub(crate) fn put(programs: &OwnedFd, index: u32, program: &OwnedFd) -> Result<(), KernelError> {
     let (key, value) = ([index], [fd(program)]);
     let mut attr =
-        Elem { map_fd: fd(programs), zero: 0, key: key.as_ptr() as u64, value: value.as_ptr() as u64, flags: 0 };
+        MapElem { map_fd: fd(programs), zero: 0, key: key.as_ptr() as u64, value: value.as_ptr() as u64, flags: 0 };
     // SAFETY: the attributes of BPF_MAP_UPDATE_ELEM. Keys and values of this kind of map have 4 bytes; both outlive the call, which
     // only reads.
     unsafe { bpf("put a program", MAP_UPDATE_ELEM, &mut attr).map(drop) }
@@ -121,12 +69,12 @@ pub(crate) fn put(programs: &OwnedFd, index: u32, program: &OwnedFd) -> Result<(
 /// Takes a program out of a program array, if one is there.
 pub(crate) fn take(programs: &OwnedFd, index: u32) {
     let key = [index];
-    let mut attr = Elem { map_fd: fd(programs), zero: 0, key: key.as_ptr() as u64, value: 0, flags: 0 };
+    let mut attr = MapElem { map_fd: fd(programs), zero: 0, key: key.as_ptr() as u64, value: 0, flags: 0 };
     // SAFETY: the attributes of BPF_MAP_DELETE_ELEM. Keys of this kind of map have 4 bytes, which outlive the call; it only reads.
     let _ = unsafe { bpf("take a program", MAP_DELETE_ELEM, &mut attr) };
 }
 
-/// The content of a map of [`create_memory`], in this process's memory: others write it meanwhile.
+/// The content of a map of [`ArrayKind::Memory`](super::sys::ArrayKind::Memory), in this process's memory: others write it meanwhile.
 #[derive(Debug)]
 pub(crate) struct Words {
     at: NonNull<AtomicU64>,
@@ -199,6 +147,7 @@ mod tests {
     use std::fs::{self, File};
     use std::os::linux::fs::MetadataExt;
 
+    use super::super::sys::{ArrayKind, Numbered, create_array, open};
     use super::*;
 
     #[test]
@@ -218,7 +167,7 @@ mod tests {
 
     #[test]
     fn what_is_shared_is_found_by_its_number() {
-        let map = create_memory("boesfs_test", 4096).expect("root");
+        let map = create_array("boesfs_test", 4096, ArrayKind::Memory).expect("root");
         let other = open(Numbered::Map, number(&map).expect("a number")).expect("it is there");
         assert!(is_memory(&other, "boesfs_test", 4096));
         assert!(!is_memory(&other, "boesfs_tes", 4096));

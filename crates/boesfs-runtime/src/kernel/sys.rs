@@ -9,9 +9,9 @@ use boesfs_codegen::object::map_types;
 
 use super::KernelError;
 
-pub(super) const MAP_CREATE: u32 = 0;
+const MAP_CREATE: u32 = 0;
 const MAP_LOOKUP_ELEM: u32 = 1;
-const MAP_UPDATE_ELEM: u32 = 2;
+pub(super) const MAP_UPDATE_ELEM: u32 = 2;
 const PROG_LOAD: u32 = 5;
 const PROG_TEST_RUN: u32 = 10;
 pub(super) const OBJ_GET_INFO_BY_FD: u32 = 15;
@@ -19,7 +19,9 @@ const RAW_TRACEPOINT_OPEN: u32 = 17;
 const BTF_LOAD: u32 = 18;
 const MAP_FREEZE: u32 = 22;
 
-const MAP_TYPE_ARRAY: u32 = 2;
+pub(super) const MAP_TYPE_ARRAY: u32 = 2;
+/// `BPF_F_MMAPABLE`: processes can have it in their memory.
+pub(super) const MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_RDONLY_PROG`: programs cannot write.
 const RDONLY_PROG: u32 = 1 << 7;
 const PROG_TYPE_SYSCALL: u32 = 31;
@@ -54,12 +56,19 @@ pub(super) struct MapCreate {
 }
 
 #[repr(C)]
-struct MapElem {
-    map_fd: u32,
-    zero: u32,
-    key: u64,
-    value: u64,
-    flags: u64,
+pub(super) struct MapElem {
+    pub(super) map_fd: u32,
+    pub(super) zero: u32,
+    pub(super) key: u64,
+    pub(super) value: u64,
+    pub(super) flags: u64,
+}
+
+#[repr(C)]
+pub(super) struct Id {
+    pub(super) id: u32,
+    pub(super) next: u32,
+    pub(super) flags: u32,
 }
 
 #[repr(C)]
@@ -162,6 +171,31 @@ pub(super) fn short(name: &str) -> [u8; 16] {
     out
 }
 
+/// Makes a map; `what` names that in an error.
+pub(super) fn create(what: &'static str, mut attr: MapCreate) -> Result<OwnedFd, KernelError> {
+    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
+    unsafe { bpf(what, MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+}
+
+/// What the kernel finds by number: the command for it.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Numbered {
+    /// `BPF_MAP_GET_FD_BY_ID`
+    Map = 14,
+    /// `BPF_BTF_GET_FD_BY_ID`
+    Types = 19,
+    /// `BPF_LINK_GET_FD_BY_ID`
+    Link = 30,
+}
+
+/// Opens what has this number.
+pub(crate) fn open(what: Numbered, id: u32) -> Result<OwnedFd, KernelError> {
+    let mut attr = Id { id, next: 0, flags: 0 };
+    // SAFETY: the attributes of each of these commands, with no pointers; the result is a new descriptor.
+    unsafe { bpf("open by number", what as u32, &mut attr).map(|fd| owned(fd)) }
+}
+
 /// Who may write a map.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ArrayKind {
@@ -169,31 +203,31 @@ pub(crate) enum ArrayKind {
     ReadOnly,
     /// Everyone.
     Writable,
+    /// Everyone; processes can have it in their memory.
+    Memory,
 }
 
 /// An array map of one entry.
 pub(crate) fn create_array(name: &str, value_bytes: usize, kind: ArrayKind) -> Result<OwnedFd, KernelError> {
     let value_size = u32::try_from(value_bytes)
         .map_err(|_| KernelError::System { what: "map create", source: io::ErrorKind::FileTooLarge.into() })?;
-    let flags = if kind == ArrayKind::ReadOnly { RDONLY_PROG } else { 0 };
-    let mut attr = MapCreate {
-        map_type: MAP_TYPE_ARRAY,
-        key_size: 4,
-        value_size,
-        max_entries: 1,
-        flags,
-        name: short(name),
-        ..MapCreate::default()
+    let flags = match kind {
+        ArrayKind::ReadOnly => RDONLY_PROG,
+        ArrayKind::Writable => 0,
+        ArrayKind::Memory => MMAPABLE,
     };
-    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
-    unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+    let (map_type, name) = (MAP_TYPE_ARRAY, short(name));
+    create(
+        "map create",
+        MapCreate { map_type, key_size: 4, value_size, max_entries: 1, flags, name, ..MapCreate::default() },
+    )
 }
 
 /// A map of the object, with types where its kind must have them.
 pub(crate) fn create_map(map: Map, btf: &OwnedFd) -> Result<OwnedFd, KernelError> {
     let types = map_types(map);
     let [key_type, value_type] = types.unwrap_or([0, 0]);
-    let mut attr = MapCreate {
+    let attr = MapCreate {
         map_type: map.kind() as u32,
         key_size: map.key_bytes() as u32,
         value_size: map.value_bytes() as u32,
@@ -205,8 +239,7 @@ pub(crate) fn create_map(map: Map, btf: &OwnedFd) -> Result<OwnedFd, KernelError
         btf_value_type_id: value_type,
         ..MapCreate::default()
     };
-    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
-    unsafe { bpf("map create", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+    create("map create", attr)
 }
 
 /// Sets an entry of a map of the object.

@@ -29,8 +29,8 @@ use rustix::io::Errno;
 use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::{LsmError, Scope, cgroup, system};
-use crate::kernel::shared::{self, Numbered, Words};
-use crate::kernel::sys::{self, ArrayKind, Kind};
+use crate::kernel::shared::{self, Words};
+use crate::kernel::sys::{self, ArrayKind, Kind, Numbered};
 use crate::kernel::{KernelError, KernelTypes, program};
 
 /// How the name of the directory begins.
@@ -91,10 +91,9 @@ impl Home {
                     return Err(error.into());
                 }
             }
-            let is_there = |named: rustix::fs::Stat, own: rustix::fs::Stat| named.st_ino == own.st_ino;
-            if let (Ok(named), own) = (statat(&self.hierarchy, &name, AtFlags::SYMLINK_NOFOLLOW), fstat(&directory)?)
-                && is_there(named, own)
-            {
+            let own = fstat(&directory)?;
+            let named = statat(&self.hierarchy, &name, AtFlags::SYMLINK_NOFOLLOW);
+            if named.is_ok_and(|named| named.st_ino == own.st_ino) {
                 // Who can open it can have everybody wait.
                 let safe = own.st_uid == 0 && own.st_mode & 0o077 == 0;
                 return if safe { Ok(directory) } else { Err(io::ErrorKind::PermissionDenied.into()) };
@@ -160,6 +159,16 @@ impl Table {
     }
 }
 
+/// Why programs cannot be shared.
+fn unshared(why: impl Into<io::Error>) -> LsmError {
+    system("share programs")(why.into())
+}
+
+/// What the kernel says of the parts of a family.
+fn refused(source: KernelError) -> LsmError {
+    LsmError::Kernel { program: "family", source }
+}
+
 /// The slots that a cgroup can have.
 fn ways(id: u64) -> std::ops::Range<usize> {
     let first = family::row(id) * family::WAYS;
@@ -220,12 +229,11 @@ impl Seat {
         object: &PolicyObject,
         types: &KernelTypes,
     ) -> Result<(Seat, OwnedFd), LsmError> {
-        let kernel = |source| LsmError::Kernel { program: "family", source };
         let hierarchy = cgroup::hierarchy().map_err(system("mount the cgroup2 hierarchy"))?;
         let home = Home { hierarchy, level: scope.level };
         // Until the end, or to where something fails.
         let lock = home.lock().map_err(system("open what sandboxes share"))?;
-        let btf = sys::load_btf(&object.kernel.btf).map_err(kernel)?;
+        let btf = sys::load_btf(&object.kernel.btf).map_err(refused)?;
         let there = match holder {
             Holder::Own(seat) => seat.map.try_clone().ok().and_then(parts),
             Holder::Gone | Holder::Unknown => found(&lock),
@@ -233,7 +241,7 @@ impl Seat {
         let (map, moves, mut links) = match there {
             Some(there) => there,
             None if matches!(holder, Holder::Own(_)) => {
-                return Err(system("share programs")(io::ErrorKind::NotFound.into()));
+                return Err(unshared(io::ErrorKind::NotFound));
             }
             None => new(&lock, object, types, &btf)?,
         };
@@ -244,12 +252,12 @@ impl Seat {
         let slot = match (before, holder) {
             (Some(slot), Holder::Own(_) | Holder::Gone) => slot,
             (Some(_), Holder::Unknown) => {
-                return Err(system("share programs")(io::Error::other("the cgroup is judged by another one already")));
+                return Err(unshared(io::Error::other("the cgroup is judged by another one already")));
             }
-            (None, Holder::Own(_)) => return Err(system("share programs")(io::ErrorKind::NotFound.into())),
+            (None, Holder::Own(_)) => return Err(unshared(io::ErrorKind::NotFound)),
             (None, _) => ways(scope.id)
                 .find(|slot| table.id(*slot).load(Ordering::Relaxed) == 0)
-                .ok_or_else(|| system("share programs")(io::Error::other("too many sandboxes")))?,
+                .ok_or_else(|| unshared(io::Error::other("too many sandboxes")))?,
         };
         let claimed = table.claim(slot).load(Ordering::Relaxed);
         let mut arrays = Vec::new();
@@ -273,8 +281,8 @@ impl Seat {
         let mut word = u64::from(index) << family::INDEX;
         for (number, program) in programs {
             let array = self.arrays.iter().find(|(of, _)| *of == number);
-            let (_, array) = array.ok_or_else(|| system("share programs")(io::ErrorKind::NotFound.into()))?;
-            shared::put(array, index, program).map_err(|source| LsmError::Kernel { program: "family", source })?;
+            let (_, array) = array.ok_or_else(|| unshared(io::ErrorKind::NotFound))?;
+            shared::put(array, index, program).map_err(refused)?;
             word |= 1 << number;
         }
         Ok(Change { word, other })
@@ -355,7 +363,7 @@ fn number_at(lock: &OwnedFd) -> Option<u32> {
 
 /// The parts of the family that is there, unless it is better to make another one.
 fn found(lock: &OwnedFd) -> Option<Parts> {
-    let map = shared::open(Numbered::Map, number_at(lock)?).ok()?;
+    let map = sys::open(Numbered::Map, number_at(lock)?).ok()?;
     if !shared::is_memory(&map, TABLE, family::BYTES) {
         return None;
     }
@@ -384,23 +392,18 @@ type Parts = (OwnedFd, OwnedFd, Vec<OwnedFd>);
 /// What belongs to a table.
 fn parts(map: OwnedFd) -> Option<Parts> {
     let table = Table::of(&map).ok()?;
-    let moves = shared::open(Numbered::Map, table.moves().load(Ordering::Relaxed) as u32).ok()?;
-    let link = |which| shared::open(Numbered::Link, table.rename(which).load(Ordering::Relaxed) as u32).ok();
+    let moves = sys::open(Numbered::Map, table.moves().load(Ordering::Relaxed) as u32).ok()?;
+    let link = |which| sys::open(Numbered::Link, table.rename(which).load(Ordering::Relaxed) as u32).ok();
     let links = vec![link(0)?, link(1)?];
     Some((map, moves, links))
 }
 
 /// Makes a family, which is found from then on.
 fn new(lock: &OwnedFd, object: &PolicyObject, types: &KernelTypes, btf: &OwnedFd) -> Result<Parts, LsmError> {
-    let kernel = |source| LsmError::Kernel { program: "family", source };
-    let map = shared::create_memory(TABLE, family::BYTES).map_err(kernel)?;
+    let map = sys::create_array(TABLE, family::BYTES, ArrayKind::Memory).map_err(refused)?;
     let table = Table::of(&map).map_err(system("read what sandboxes share"))?;
-    let moves =
-        sys::create_array(&Data::Moves.section()[1..], Data::Moves.bytes(), ArrayKind::Writable).map_err(kernel)?;
-    let mut first = [0; moves::BYTES];
-    first[moves::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
-    sys::update(&moves, &first).map_err(kernel)?;
-    let renaming = sys::create_map(Map::Renaming, btf).map_err(kernel)?;
+    let moves = program::create_moves().map_err(refused)?;
+    let renaming = sys::create_map(Map::Renaming, btf).map_err(refused)?;
     let resolve = |place| match place {
         Target::Data(Data::Moves) => sys::map_value(&moves),
         Target::Map(Map::Renaming) => sys::map(&renaming),
@@ -410,16 +413,16 @@ fn new(lock: &OwnedFd, object: &PolicyObject, types: &KernelTypes, btf: &OwnedFd
     let mut links = Vec::new();
     // What ends first: an end without a beginning does nothing, but a beginning without an end stays for good.
     for (known, which) in PROGRAMS.iter().rev().filter(|known| is_about_renames(known.attach)).zip(0..) {
-        let refused = |source| LsmError::Kernel { program: known.name, source };
+        let kernel = |source| LsmError::Kernel { program: known.name, source };
         let kind =
-            kind_of(types, known.attach).ok_or(KernelError::Types(Some(known.name.to_owned()))).map_err(refused)?;
-        let loaded = program::load(object, types, btf, known.name, kind, resolve).map_err(refused)?;
-        let link = sys::attach(&loaded).map_err(refused)?;
-        table.rename(which).store(shared::number(&link).map_err(kernel)?.into(), Ordering::Relaxed);
+            kind_of(types, known.attach).ok_or(KernelError::Types(Some(known.name.to_owned()))).map_err(kernel)?;
+        let loaded = program::load(object, types, btf, known.name, kind, resolve).map_err(kernel)?;
+        let link = sys::attach(&loaded).map_err(kernel)?;
+        table.rename(which).store(shared::number(&link).map_err(refused)?.into(), Ordering::Relaxed);
         links.push(link);
     }
-    table.moves().store(shared::number(&moves).map_err(kernel)?.into(), Ordering::Relaxed);
-    let number = shared::number(&map).map_err(kernel)?.to_string();
+    table.moves().store(shared::number(&moves).map_err(refused)?.into(), Ordering::Relaxed);
+    let number = shared::number(&map).map_err(refused)?.to_string();
     fsetxattr(lock, ATTRIBUTE, number.as_bytes(), XattrFlags::empty())
         .map_err(io::Error::from)
         .map_err(system("say what sandboxes share"))?;
@@ -449,17 +452,17 @@ fn of_hook(
     btf: &OwnedFd,
 ) -> Result<(OwnedFd, OwnedFd), LsmError> {
     let name = hooks().nth(number as usize).unwrap_or_default();
-    let refused = |source| LsmError::Kernel { program: name, source };
+    let kernel = |source| LsmError::Kernel { program: name, source };
     let known = table.hook(number).load(Ordering::Relaxed);
-    let array = shared::open(Numbered::Map, known as u32);
-    let link = shared::open(Numbered::Link, (known >> 32) as u32);
+    let array = sys::open(Numbered::Map, known as u32);
+    let link = sys::open(Numbered::Link, (known >> 32) as u32);
     let array = match (array, link) {
         (Ok(array), Ok(link)) => return Ok((array, link)),
         (Ok(array), Err(_)) => array,
-        (Err(_), _) => shared::create_programs(name, family::PROGRAMS).map_err(refused)?,
+        (Err(_), _) => shared::create_programs(name, family::PROGRAMS).map_err(kernel)?,
     };
-    let kind = kind_of(types, Attach::Lsm(name)).ok_or(KernelError::Types(Some(name.to_owned()))).map_err(refused)?;
-    let emitted = dispatch(number, level).map_err(|error| system("share programs")(io::Error::other(error)))?;
+    let kind = kind_of(types, Attach::Lsm(name)).ok_or(KernelError::Types(Some(name.to_owned()))).map_err(kernel)?;
+    let emitted = dispatch(number, level).map_err(|error| unshared(io::Error::other(error)))?;
     let code: Vec<[u8; 8]> = emitted
         .encoded(|place| match place {
             Target::Family => sys::map_value(map),
@@ -468,9 +471,9 @@ fn of_hook(
         })
         .collect();
     let load = sys::Load { name, code: &code, btf, func_info: &[], line_info: &[], kind };
-    let link = sys::attach(&sys::load_program(&load).map_err(refused)?).map_err(refused)?;
+    let link = sys::attach(&sys::load_program(&load).map_err(kernel)?).map_err(kernel)?;
     let numbers =
-        u64::from(shared::number(&array).map_err(refused)?) | u64::from(shared::number(&link).map_err(refused)?) << 32;
+        u64::from(shared::number(&array).map_err(kernel)?) | u64::from(shared::number(&link).map_err(kernel)?) << 32;
     table.hook(number).store(numbers, Ordering::Relaxed);
     Ok((array, link))
 }
@@ -488,7 +491,7 @@ fn remove_left_behind(home: &Home, table: &Table, own: u64) {
         }
         let arrays: &Vec<OwnedFd> = arrays.get_or_insert_with(|| {
             let numbers = (0..hooks().count() as u32).map(|number| table.hook(number).load(Ordering::Relaxed));
-            numbers.filter_map(|numbers| shared::open(Numbered::Map, numbers as u32).ok()).collect()
+            numbers.filter_map(|numbers| sys::open(Numbered::Map, numbers as u32).ok()).collect()
         });
         table.vacate(slot, arrays.iter());
     }

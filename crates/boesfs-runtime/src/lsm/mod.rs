@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use boesfs_codegen::bpf::Field;
-use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, moves, session};
+use boesfs_codegen::emit::layout::{Data, Doubt, Map, live, session};
 use boesfs_codegen::emit::lsm::{ARM, Attach, LEARN, LsmProgram, PROGRAMS, learned};
 use boesfs_codegen::object::PolicyObject;
 use boesfs_codegen::tables::{StateId, Tables};
@@ -32,7 +32,7 @@ use boesfs_lang::subjects::ClassId;
 use crate::audit::Recorder;
 use crate::fuse::{Rights, Row};
 use crate::kernel::events::{Below, Reader};
-use crate::kernel::program::Loaded;
+use crate::kernel::program::{Loaded, create_moves};
 use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
 use crate::sandbox::handed;
@@ -267,8 +267,11 @@ impl Guard {
                 Err(error) => unshared = Some(error),
             }
         }
-        let is_shared = shared.is_some();
-        let loaded = Loaded::new(object, &content, shared).map_err(kernel("maps"))?;
+        let moves = match shared {
+            Some(moves) => moves,
+            None => create_moves().map_err(kernel("maps"))?,
+        };
+        let loaded = Loaded::new(object, &content, &moves).map_err(kernel("maps"))?;
         let learn = loaded.load(object, &types, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let arm = loaded.load(object, &types, ARM, Kind::Syscall).map_err(kernel(ARM))?;
         let maps = start.elapsed();
@@ -278,17 +281,13 @@ impl Guard {
         own[learned::DESCRIPTOR..][..8].copy_from_slice(&(learn.as_raw_fd() as u64).to_le_bytes());
         sys::test_run(&learn, &mut own).map_err(kernel(LEARN))?;
         let level = u32::from(own[learned::LEVEL]);
-        // Nothing moves, and it is the first generation. Not touched any more: from the moment when they are attached, programs count there.
-        let (mut live, mut moves) = ([0; live::BYTES], [0; moves::BYTES]);
-        moves[moves::GENERATION..][..4].copy_from_slice(&1u32.to_le_bytes());
-        if !is_shared {
-            sys::update(loaded.data(Data::Moves), &moves).map_err(kernel("maps"))?;
-        }
+        // Not touched any more: from the moment when they are attached, programs count there.
+        let mut live = [0; live::BYTES];
         live[live::NUMBER..][..4].copy_from_slice(&(numbers + NUMBER_BYTES * level).to_le_bytes());
         sys::update(loaded.data(Data::Live), &live).map_err(kernel("maps"))?;
         let mut links = Vec::new();
         // What ends first: an end without a beginning does nothing, but a beginning without an end stays for good.
-        let alone = programs.iter().filter(|_| !is_shared);
+        let alone = programs.iter().filter(|_| seat.is_none());
         let (ends, others): (Vec<_>, Vec<_>) =
             alone.partition(|(program, _)| matches!(program.attach, Attach::Exit(_)));
         for (program, fd) in ends.into_iter().chain(others) {

@@ -8,10 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::super::KernelError;
-use super::super::sys::{Info, MAP_CREATE, MapCreate, OBJ_GET_INFO_BY_FD, bpf, fd, owned, short};
+use super::super::sys::{Id, Info, MapCreate, Numbered, OBJ_GET_INFO_BY_FD, bpf, create, fd, open, owned, short};
 
 const OBJ_PIN: u32 = 6;
-const BTF_GET_FD_BY_ID: u32 = 19;
 const BTF_GET_NEXT_ID: u32 = 23;
 const LINK_CREATE: u32 = 28;
 const LINK_UPDATE: u32 = 29;
@@ -43,13 +42,6 @@ struct BtfInfo {
 }
 
 #[repr(C)]
-struct Id {
-    id: u32,
-    next: u32,
-    flags: u32,
-}
-
-#[repr(C)]
 struct LinkCreate {
     map_fd: u32,
     target: u32,
@@ -72,10 +64,8 @@ pub(super) fn number(program: &OwnedFd) -> u64 {
 
 /// A ring buffer of that many bytes.
 pub(super) fn ring_buffer(name: &str, bytes: u32) -> Result<OwnedFd, KernelError> {
-    let mut attr =
-        MapCreate { map_type: MAP_TYPE_RINGBUF, max_entries: bytes, name: short(name), ..MapCreate::default() };
-    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
-    unsafe { bpf("make a ring buffer", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+    let attr = MapCreate { map_type: MAP_TYPE_RINGBUF, max_entries: bytes, name: short(name), ..MapCreate::default() };
+    create("make a ring buffer", attr)
 }
 
 /// The map that holds one struct_ops, whose value has type `value` of `module` and that many bytes.
@@ -85,7 +75,7 @@ pub(super) fn struct_ops_map(
     module: &OwnedFd,
     btf: &OwnedFd,
 ) -> Result<OwnedFd, KernelError> {
-    let mut attr = MapCreate {
+    let attr = MapCreate {
         map_type: MAP_TYPE_STRUCT_OPS,
         key_size: 4,
         value_size: bytes as u32,
@@ -98,8 +88,7 @@ pub(super) fn struct_ops_map(
         value_type_btf_obj_fd: fd(module),
         ..MapCreate::default()
     };
-    // SAFETY: the attributes of BPF_MAP_CREATE, with no pointers; the result is a new descriptor.
-    unsafe { bpf("make the policy's map", MAP_CREATE, &mut attr).map(|fd| owned(fd)) }
+    create("make the policy's map", attr)
 }
 
 /// The types of the module called `name`.
@@ -110,11 +99,8 @@ pub(super) fn module_btf(name: &str) -> Result<OwnedFd, KernelError> {
         // SAFETY: the attributes of BPF_BTF_GET_NEXT_ID, with no pointers.
         unsafe { bpf("find the types of boesfs.ko", BTF_GET_NEXT_ID, &mut next)? };
         id = next.next;
-        let mut this = Id { id, next: 0, flags: 0 };
-        // SAFETY: the attributes of BPF_BTF_GET_FD_BY_ID, with no pointers; the result is a new descriptor.
-        let found = unsafe { bpf("open types", BTF_GET_FD_BY_ID, &mut this).map(|fd| owned(fd)) };
         // Others' types come and go meanwhile.
-        let Ok(found) = found else { continue };
+        let Ok(found) = open(Numbered::Types, id) else { continue };
         let mut text = [0u8; 64];
         let mut info = BtfInfo {
             btf: 0,
