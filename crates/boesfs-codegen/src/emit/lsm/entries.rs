@@ -472,6 +472,10 @@ fn mmap_file(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.add_field(R::R3, Field::FILE_FLAGS);
     a.helper(Helper::ProbeReadKernel);
     a.branch(Test::Ne, R::R0, 0, pass);
+    a.note("what is executed is asked for that alone");
+    a.load(Size::B4, R::R1, R::R10, WORD);
+    a.alu(AluOp::And, R::R1, OPENED_TO_EXECUTE);
+    a.branch(Test::Ne, R::R1, 0, pass);
     a.note("the object");
     a.load(Size::B8, R::R1, R::R10, FILE);
     of_file(a);

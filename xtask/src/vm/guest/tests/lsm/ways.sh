@@ -11,6 +11,7 @@ ln one two
 ln -s plain link
 ln -s plain free
 chmod 4755 acl-mode
+cp /lab/bin/actor unmapped
 
 cat >policy.bfs <<'P'
 policy ways;
@@ -21,6 +22,7 @@ deny setxattr on "/srv/w/acl-setxattr";
 deny chmod on "/srv/w/acl*" when mode & 0o4000 != 0;
 deny write on "/srv/w/shut/", "/srv/w/log";
 deny readlink on "/srv/w/link";
+deny map on "/srv/w/unmapped";
 P
 
 cat >outside.py <<'P'
@@ -43,7 +45,7 @@ for path, flags in ("/srv/w/plain", os.O_RDONLY), ("/srv/w", os.O_PATH), ("/srv/
 P
 
 cat >inside.py <<'P'
-import _socket as s, array, errno, os, sys
+import _socket as s, array, errno, mmap, os, sys
 judged = sys.argv[1] == "judged"
 wrong = []
 def say(what, got, want):
@@ -86,6 +88,10 @@ say("send, without a path", tried(pair[0].send, b"x"), "done")
 say("follow link", tried(os.open, "link", os.O_RDONLY), "EACCES")
 say("access link", os.access("link", os.F_OK), False)
 say("follow free", tried(os.open, "free", os.O_RDONLY), "done")
+
+# The kernel maps what is executed, which is `exec`.
+say("execute what may not be mapped", os.spawnv(os.P_WAIT, "unmapped", ["unmapped", "--nothing"]) == 0, True)
+say("map it", tried(mmap.mmap, os.open("unmapped", os.O_RDONLY), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ), "EACCES")
 
 log = os.open("log", os.O_WRONLY | os.O_APPEND)
 say("append", tried(os.write, log, b"more\n"), "done")
