@@ -12,7 +12,7 @@ use boesfs_runtime::hook::Hook;
 use crate::actor::Outcome;
 use crate::case::{Case, Subject};
 use crate::plan::Attempt;
-use crate::session::{Batch, CUT, LONGEST, Line};
+use crate::session::{Batch, Line, is_cut, is_long, is_too_deep};
 use crate::site::OTHER;
 use crate::ways::{Asks, At, Place};
 
@@ -23,7 +23,7 @@ pub(crate) enum Cell {
     Refused,
     /// By the rule that nothing gains rights by moving.
     Moved,
-    /// By the sandbox, whatever the policy.
+    /// By the sandbox, whatever the policy; or for its depth.
     Shut,
     /// Also without a policy: nothing was shown.
     Native,
@@ -164,7 +164,8 @@ impl Trial<'_> {
         if refusal {
             return Ok(Cell::Refused);
         }
-        if self.attempt.way.shut && *errno == libc_errno::EPERM {
+        let is_shut = self.attempt.way.shut && *errno == libc_errno::EPERM;
+        if is_shut || (self.is_too_deep() && *errno == libc_errno::EACCES) {
             return Ok(Cell::Shut);
         }
         if *native != 0 && errno == native && !(surely && self.first_call_refuses(step)) {
@@ -187,6 +188,11 @@ impl Trial<'_> {
             return Ok(if *errno == 0 { Cell::Allowed } else { Cell::Native });
         }
         Err(format!("ended with errno {errno} at `{step}`, without a policy with {native}; every question is allowed"))
+    }
+
+    /// Whether the hook may refuse the object for its depth alone: documented.
+    fn is_too_deep(&self) -> bool {
+        is_too_deep(self.hook, &self.at(Place::Path))
     }
 
     /// Whether the failing step is the one that opens the object: a native failure of a later step proves that nothing refused it.
@@ -258,9 +264,11 @@ impl Trial<'_> {
     fn records(&self, questions: &[Question]) -> Result<(), String> {
         let lines = &self.batch.audit[self.number];
         for line in lines {
-            let known = questions.iter().any(|question| says(line, question.op, &question.path, &question.verdicts));
+            let known = questions.iter().any(|q| says(self.hook, line, q.op, &q.path, &q.verdicts));
+            let deep = self.is_too_deep() && line.effect == "deny" && line.cause == "default";
             // One that is cut may be of another attempt.
-            if !known && !self.aside(line) && !line.path.ends_with(CUT) {
+            let cut = is_cut(line) && is_long(self.hook, &self.at(Place::Path));
+            if !known && !deep && !cut && !self.aside(line) {
                 return Err(format!("a record that the definition does not give: {line:?}"));
             }
         }
@@ -300,7 +308,7 @@ impl Trial<'_> {
         let nameless = |q: &&Question| q.op == Op::Link && q.path == unnamed;
         let recorded = |q: &&Question| q.verdicts.iter().all(eval::Verdict::recorded);
         for question in questions.iter().filter(recorded).filter(|q| !nameless(q)) {
-            if !lines.iter().any(|line| says(line, question.op, &question.path, &question.verdicts)) {
+            if !lines.iter().any(|line| says(self.hook, line, question.op, &question.path, &question.verdicts)) {
                 return Err(format!("{} was allowed and is not recorded", question.op));
             }
         }
@@ -316,13 +324,13 @@ impl Trial<'_> {
         let root = rustix::process::geteuid().as_raw();
         [self.attempt.owner, self.attempt.uid, root].iter().any(|owner| {
             let args = Args::default().with(Arg::Uid, self.attempt.uid.into()).with(Arg::Gid, self.attempt.gid.into());
-            says(line, op, &path, &[self.eval(op, &path, args.with(Arg::Owner, (*owner).into()))])
+            says(self.hook, line, op, &path, &[self.eval(op, &path, args.with(Arg::Owner, (*owner).into()))])
         })
     }
 }
 
 /// Whether a record says that one of these verdicts was given.
-fn says(line: &Line, op: Op, path: &[Vec<u8>], verdicts: &[Verdict]) -> bool {
+fn says(hook: Hook, line: &Line, op: Op, path: &[Vec<u8>], verdicts: &[Verdict]) -> bool {
     let shown: Vec<u8> = path.iter().flat_map(|name| [b"/".as_slice(), name]).flatten().copied().collect();
     let is = |verdict: &Verdict| {
         let cause = match (verdict.cause, &line.rule) {
@@ -337,7 +345,7 @@ fn says(line: &Line, op: Op, path: &[Vec<u8>], verdicts: &[Verdict]) -> bool {
             && line.audit == audit
             && boesfs_runtime::audit::is_recorded(verdict)
     };
-    let named = line.path == escape(&shown) || (shown.len() > LONGEST && line.path.ends_with(CUT));
+    let named = line.path == escape(&shown) || (is_long(hook, path) && is_cut(line));
     line.op == op.name() && named && verdicts.iter().any(is)
 }
 

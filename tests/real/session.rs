@@ -27,10 +27,30 @@ pub(crate) fn binary() -> PathBuf {
 
 /// The path in the stream of a file that no name leads to.
 const UNNAMED: &str = "/(unnamed)";
-/// How the path of a record ends that the kernel had no room for: which site it is of cannot be seen.
-pub(crate) const CUT: &str = "/...";
+/// What a record has in the place of names that the kernel had no room for: the last ones, or those before. Which site it is of cannot
+/// be seen.
+const CUT: &str = "...";
 /// Paths that are longer may have such records.
-pub(crate) const LONGEST: usize = 4096;
+const LONGEST: usize = 4096;
+/// So many directories the LSM hook goes up to the root of a mount: what is deeper is refused (docs/lsm.md).
+const DEEPEST: usize = 128;
+
+/// Whether a record of a path that was cut.
+pub(crate) fn is_cut(line: &Line) -> bool {
+    line.path.split('/').any(|name| name == CUT)
+}
+
+/// Whether a path is longer than every record has it.
+pub(crate) fn is_long(hook: Hook, path: &[Vec<u8>]) -> bool {
+    is_too_deep(hook, path) || path.iter().map(|name| name.len() + 1).sum::<usize>() > LONGEST
+}
+
+/// Whether the hook may refuse what has this path since it is too deep. The names of the mount, which do not count, are few.
+pub(crate) fn is_too_deep(hook: Hook, path: &[Vec<u8>]) -> bool {
+    hook == Hook::Lsm && path.len() > DEEPEST
+}
+/// What the hook says of that in the end.
+const TOO_DEEP: &str = "requests were refused: deeper below their mount than 128 directories";
 
 /// A line of the audit stream.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,7 +70,7 @@ pub(crate) struct Place {
     pub(crate) id: u32,
 }
 
-/// What came of a batch of attempts.
+/// What came of a batch of attempts: of all of them under the policy as it is, then of all of them under the one that records.
 pub(crate) struct Batch {
     /// The policy that ran, as far as it speaks of the site of each attempt: no other's patterns match there, and with all of them
     /// the definition takes much longer to answer.
@@ -80,34 +100,21 @@ impl Watch {
     }
 }
 
-/// What a hook says where it does not start, although nothing of the policy is lost: documented limits.
-const REFUSALS: [(Hook, &str); 1] =
-    [(Hook::Lsm, "the lsm hook does not keep the names of executables, and the policy has roles for some")];
-
-/// Runs attempts of one session, each at a site of its own. `native` is how they ended without a policy, where that is known from
-/// another run of the same attempts.
-///
-/// # Errors
-/// The hook does not start, for one of the reasons that are documented.
-pub(crate) fn run(
-    hook: Hook,
-    case: &Case,
-    policy: &Policy,
-    attempts: &[Attempt],
-    native: Option<&[Outcome]>,
-) -> Result<Batch, &'static str> {
+/// Runs attempts of one session, each at two sites of its own in one sandbox: at one the policy is as it is written, at the other it
+/// records what it allows, too.
+pub(crate) fn run(hook: Hook, case: &Case, policy: &Policy, attempts: &[Attempt]) -> Batch {
     let mut watch = Watch(Instant::now(), Vec::new());
     let ground = Ground::new();
     let program = ground.path().join("actor");
     std::fs::copy(actor::program(), &program).expect("copy the actor");
     let executed: std::fs::Permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&program, executed).expect("chmod");
-    let sites = |tree: &str| (0..attempts.len()).map(|i| ground.site(tree, i)).collect::<Vec<_>>();
-    let (guarded_sites, native_sites) = (sites("s"), sites("n"));
-    let trees: &[&str] = if native.is_none() { &["s", "n"] } else { &["s"] };
-    for (tree, number, attempt) in
-        trees.iter().flat_map(|tree| attempts.iter().enumerate().map(move |(i, a)| (tree, i, a)))
-    {
+    let twice: Vec<&Attempt> = attempts.iter().chain(attempts).collect();
+    let sites = |tree: &str, count| (0..count).map(|i| ground.site(tree, i)).collect::<Vec<_>>();
+    let (guarded_sites, native_sites) = (sites("s", twice.len()), sites("n", attempts.len()));
+    let guarded = twice.iter().copied().enumerate().map(|(i, attempt)| ("s", i, attempt));
+    let native = attempts.iter().enumerate().map(|(i, attempt)| ("n", i, attempt));
+    for (tree, number, attempt) in guarded.chain(native) {
         let site = ground.path().join(tree).join(number.to_string());
         let wanted = Wanted {
             tree: &case.tree,
@@ -122,43 +129,77 @@ pub(crate) fn run(
         make(&site, &wanted);
     }
     watch.part("trees");
-    let policies = guarded_sites.iter().zip(attempts);
-    let policies = policies
-        .map(|(site, attempt)| at_sites(policy, std::slice::from_ref(site), &program, std::slice::from_ref(attempt)));
+    let (plain, recorded) = guarded_sites.split_at(attempts.len());
+    let recording = recording(policy.clone());
+    let policies = guarded_sites.iter().zip(&twice).enumerate().map(|(i, (site, attempt))| {
+        let of = if i < attempts.len() { policy } else { &recording };
+        let leave = leave(&program, [*attempt].into_iter().zip([site]));
+        with(at_sites(of, std::slice::from_ref(site)), Vec::new(), leave)
+    });
     let policies: Vec<Policy> = policies.collect();
-    let policy = at_sites(policy, &guarded_sites, &program, attempts);
+    let rules = policy.rules.len() as u32;
+    let leave = leave(&program, twice.iter().copied().zip(&guarded_sites));
+    let mut policy = at_sites(policy, plain);
+    let more = at_sites(&recording, recorded);
+    policy.subjects.exes.extend(more.subjects.exes);
+    let policy = with(policy, more.rules, leave);
     let packed = compile(&policy, &Limits::default()).unwrap_or_else(|big| panic!("{}: {big:?}", case.name));
     let object = ground.path().join("policy.o");
     std::fs::write(&object, build(&policy, &packed).expect("an object")).expect("write the object");
     watch.part("compiling");
 
-    let lines = |sites: &[Vec<Vec<u8>>]| -> String {
-        let of = |(i, attempt): (usize, &Attempt)| attempt.line(i, &sites[i], &case.requests[attempt.request].path);
+    let lines = |attempts: &[&Attempt], sites: &[Vec<Vec<u8>>]| -> String {
+        let of = |(i, attempt): (usize, &&Attempt)| attempt.line(i, &sites[i], &case.requests[attempt.request].path);
         attempts.iter().enumerate().map(of).collect()
     };
-    let native = if let Some(known) = native {
-        known.to_vec()
-    } else {
-        let mut control = Command::new(&program);
-        control.arg("--native").current_dir("/");
-        actor::run(control, &lines(&native_sites), attempts.len(), &[])?.0
-    };
+    let mut control = Command::new(&program);
+    control.arg("--native").current_dir("/");
+    let (once, _) = actor::run(control, &lines(&twice[..attempts.len()], &native_sites), attempts.len());
+    let native = [once.as_slice(), &once].concat();
     watch.part("natively");
     let mut sandbox = exec(hook, &attempts[0].session);
     // A pipe, since no command may change a file with its own stream, and some of these policies allow everything.
     sandbox.args(["--audit", "/proc/self/fd/2"]).arg(&object).arg("--").arg(&program).current_dir("/");
-    let refusals: Vec<&'static str> = REFUSALS.iter().filter(|(of, _)| *of == hook).map(|(_, why)| *why).collect();
-    let (guarded, stream) = actor::run(sandbox, &lines(&guarded_sites), attempts.len(), &refusals)?;
+    let (guarded, stream) = actor::run(sandbox, &lines(&twice, &guarded_sites), twice.len());
     watch.part("in sandboxes");
-    let long: Vec<usize> = (0..attempts.len())
+    let long: Vec<usize> = (0..twice.len())
         .filter(|i| {
-            let path = guarded_sites[*i].iter().chain(&case.requests[attempts[*i].request].path);
-            path.map(|name| name.len() + 1).sum::<usize>() > LONGEST
+            let path = guarded_sites[*i].iter().chain(&case.requests[twice[*i].request].path);
+            is_long(hook, &path.cloned().collect::<Vec<_>>())
         })
         .collect();
-    let (audit, strays) = read(&stream, &ground, attempts.len(), &long);
+    let (mut audit, strays) = read(&stream, &ground, twice.len(), &long);
+    for (site, lines) in audit.iter_mut().enumerate() {
+        for place in lines.iter_mut().filter_map(|line| line.rule.as_mut()) {
+            place.id = at_site(place.id, rules, site >= attempts.len());
+        }
+    }
     watch.part("reading records");
-    Ok(Batch { policies, packed, sites: guarded_sites, native, guarded, audit, strays, took: watch.1 })
+    Batch { policies, packed, sites: guarded_sites, native, guarded, audit, strays, took: watch.1 }
+}
+
+/// The number that a rule of both policies together has in that of one site. `rules` is how many one of them has.
+fn at_site(rule: u32, rules: u32, is_recording: bool) -> u32 {
+    let of_other = u32::MAX;
+    match (rule, is_recording) {
+        (rule, _) if rule == 2 * rules => rules,
+        (rule, true) => rule.checked_sub(rules).unwrap_or(of_other),
+        (rule, false) => {
+            if rule < rules {
+                rule
+            } else {
+                of_other
+            }
+        }
+    }
+}
+
+/// The same policy, with what it allows recorded: so that the rule that allows is seen, too.
+fn recording(mut policy: Policy) -> Policy {
+    for rule in policy.rules.iter_mut().filter(|rule| rule.effect == Effect::Allow) {
+        rule.record = Record::Audit;
+    }
+    policy
 }
 
 /// `boesfs exec`, up to the policy.
@@ -182,6 +223,9 @@ fn read(stream: &str, ground: &Ground, count: usize, long: &[usize]) -> (Vec<Vec
     for text in stream.lines() {
         // Not a record: what was refused without a verdict, and counted.
         if text.starts_with("boesfs: ") {
+            if !long.is_empty() && text.ends_with(TOO_DEEP) {
+                continue;
+            }
             strays.push(text.to_owned());
             continue;
         }
@@ -196,7 +240,7 @@ fn read(stream: &str, ground: &Ground, count: usize, long: &[usize]) -> (Vec<Vec
         let site = line.path.strip_prefix(&prefix).and_then(|rest| rest.split('/').next()?.parse::<usize>().ok());
         match site {
             Some(site) => lines[site].push(line),
-            None if !long.is_empty() && line.path.ends_with(CUT) => {
+            None if !long.is_empty() && is_cut(&line) => {
                 long.iter().for_each(|attempt| lines[*attempt].push(line.clone()));
             }
             // A file without a name is of some attempt's, and nothing says which.
@@ -209,10 +253,10 @@ fn read(stream: &str, ground: &Ground, count: usize, long: &[usize]) -> (Vec<Vec
     (lines, strays)
 }
 
-/// The policy, said of every site in place of the root, and with leave to run the actor.
+/// The policy, said of every site in place of the root.
 ///
-/// A pattern becomes one for each site, all of one rule: rules keep their ids, and ranks grow alike.
-fn at_sites(policy: &Policy, sites: &[Vec<Vec<u8>>], program: &Path, attempts: &[Attempt]) -> Policy {
+/// A pattern becomes one for each site, all of one rule: ranks grow alike.
+fn at_sites(policy: &Policy, sites: &[Vec<Vec<u8>>]) -> Policy {
     let mut policy = policy.clone();
     let prefixed = |site: &[Vec<u8>], pattern: &Pattern| {
         let prefix = site.iter().cloned().map(Component::Literal);
@@ -231,6 +275,11 @@ fn at_sites(policy: &Policy, sites: &[Vec<Vec<u8>>], program: &Path, attempts: &
         exe.subject = site.iter().cloned().chain(exe.subject).collect();
         policy.subjects.exes.push(exe);
     }
+    policy
+}
+
+/// What the actor is by: itself, and the executables of these attempts at their sites.
+fn leave<'a>(program: &Path, attempts: impl Iterator<Item = (&'a Attempt, &'a Vec<Vec<u8>>)>) -> Vec<Pattern> {
     let object = |path: Vec<Vec<u8>>| Pattern {
         components: path.into_iter().map(Component::Literal).collect(),
         extent: Extent::Object,
@@ -239,9 +288,15 @@ fn at_sites(policy: &Policy, sites: &[Vec<Vec<u8>>], program: &Path, attempts: &
         use std::os::unix::ffi::OsStrExt;
         path.components().skip(1).map(|part| part.as_os_str().as_bytes().to_vec()).collect()
     };
-    let entered = attempts.iter().zip(sites).filter_map(|(attempt, site)| Some((attempt.exe.as_ref()?, site)));
+    let entered = attempts.filter_map(|(attempt, site)| Some((attempt.exe.as_ref()?, site)));
     let mut patterns = vec![object(components(program))];
     patterns.extend(entered.map(|(exe, site)| object(site.iter().chain(exe).cloned().collect())));
+    patterns
+}
+
+/// The policy with `more` rules, and a last one: leave to run what these patterns say.
+fn with(mut policy: Policy, more: Vec<Rule>, leave: Vec<Pattern>) -> Policy {
+    policy.rules.extend(more);
     let span = policy.rules.first().map_or_else(|| panic!("a policy without rules"), |rule| rule.span);
     let ops = Ops::of(&[Op::Exec, Op::Read, Op::Map]);
     policy.rules.push(Rule {
@@ -250,8 +305,8 @@ fn at_sites(policy: &Policy, sites: &[Vec<Vec<u8>>], program: &Path, attempts: &
         ops,
         named: ops,
         role: None,
-        pattern_spans: vec![span; patterns.len()],
-        patterns,
+        pattern_spans: vec![span; leave.len()],
+        patterns: leave,
         except: Vec::new(),
         when: None,
         span,
