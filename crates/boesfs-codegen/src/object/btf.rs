@@ -321,7 +321,7 @@ impl Btf {
                     let members = [
                         ("cgroup", u64, session::CGROUP),
                         ("class", u32, session::CLASS),
-                        ("setattr_mapped", u32, session::SETATTR_MAPPED),
+                        ("setattr_unmapped", u32, session::SETATTR_UNMAPPED),
                         ("alias", u32, session::ALIAS),
                         ("level", u32, session::LEVEL),
                         ("unset", u32, session::UNSET),

@@ -199,8 +199,8 @@ impl Guard {
         content[session::CGROUP..][..8].copy_from_slice(&scope.id.to_le_bytes());
         content[session::LEVEL..][..4].copy_from_slice(&scope.level.to_le_bytes());
         content[session::CLASS..][..4].copy_from_slice(&class.map_or(session::EACH, |class| class.0).to_le_bytes());
-        let mapped = types.function("bpf_lsm_inode_setattr").is_some_and(|(_, arguments)| arguments > 2);
-        content[session::SETATTR_MAPPED..][..4].copy_from_slice(&u32::from(mapped).to_le_bytes());
+        let unmapped = types.function("bpf_lsm_inode_setattr").is_some_and(|(_, arguments)| arguments == 2);
+        content[session::SETATTR_UNMAPPED..][..4].copy_from_slice(&u32::from(unmapped).to_le_bytes());
         // It is in a union, which has lost its name in Linux 7.
         let alias = types.at("dentry", &["d_u", "d_alias"]).or_else(|| types.at("dentry", &["d_alias"]));
         let alias = alias.ok_or(KernelError::Types(Some("dentry.d_alias".to_owned()))).map_err(kernel("maps"))?;

@@ -212,8 +212,8 @@ pub mod session {
     pub const CLASS: usize = 8;
     /// In [`CLASS`]: each subject has its own, by its user, its groups and its executable.
     pub const EACH: u32 = u32::MAX;
-    /// `u32`: not 0 where the hook `inode_setattr` has a mapping of ids as its first argument.
-    pub const SETATTR_MAPPED: usize = 12;
+    /// `u32`: not 0 where the hook `inode_setattr` has no mapping of ids as its first argument, as on older kernels.
+    pub const SETATTR_UNMAPPED: usize = 12;
     /// `u32`: where `d_alias` is in a dentry, which kernels declare in different ways.
     pub const ALIAS: usize = 16;
     /// `u32`: how many cgroups are above that one, where the tasks of cgroups below it are judged too. 0: they are not.

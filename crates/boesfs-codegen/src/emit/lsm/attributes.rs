@@ -31,20 +31,20 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     acl(a, facts, "lsm_inode_remove_acl", &[]);
 }
 
-/// The hook has a mapping of ids before the dentry on some kernels: the session says.
+/// The hook has a mapping of ids before the dentry, but not on older kernels: the session says.
 fn inode_setattr(a: &mut Assembler, facts: Facts<'_>) {
     let pass = begin(a, "lsm_inode_setattr");
-    let (mapped, both) = (a.label(), a.label());
+    let (unmapped, both) = (a.label(), a.label());
     a.note("the object, and what changes of it");
     a.place(R::R1, Place::Data(Data::Session));
-    a.load(Size::B4, R::R1, R::R1, session::SETATTR_MAPPED as i16);
-    a.branch(Test::Ne, R::R1, 0, mapped);
-    a.load(Size::B8, R::R7, R::R6, 0);
-    a.load(Size::B8, R::R2, R::R6, 8);
-    a.jump(both);
-    a.bind(mapped);
+    a.load(Size::B4, R::R1, R::R1, session::SETATTR_UNMAPPED as i16);
+    a.branch(Test::Ne, R::R1, 0, unmapped);
     a.load(Size::B8, R::R7, R::R6, 8);
     a.load(Size::B8, R::R2, R::R6, 16);
+    a.jump(both);
+    a.bind(unmapped);
+    a.load(Size::B8, R::R7, R::R6, 0);
+    a.load(Size::B8, R::R2, R::R6, 8);
     a.bind(both);
     a.load_field(Size::B4, R::R2, R::R2, Field::ATTR_VALID);
     a.mov(R::R8, 0);

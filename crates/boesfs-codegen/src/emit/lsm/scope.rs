@@ -44,6 +44,8 @@ pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
     a.jump(which);
     a.bind(below);
     a.helper(Helper::GetCurrentAncestorCgroupId);
+    // In none of that depth.
+    a.branch(Test::Eq, R::R0, 0, outside);
     a.bind(which);
     a.place(R::R1, Place::Data(Data::Session));
     a.load(Size::B8, R::R1, R::R1, session::CGROUP as i16);
