@@ -255,6 +255,43 @@ fn limits_and_hooks() {
 }
 
 #[test]
+fn an_object_for_loaders_that_do_not_choose() {
+    let folder = folder("default deny;\nallow read on \"/x\";");
+    let run = |args: &[&str]| run_in(folder.path(), args);
+    let compile = |output: &str| run(&["compile", "p.bfs", "--autoload", "lsm", "-o", output]);
+    assert!(compile("p.o").status.success() && compile("again.o").status.success());
+    let read = |name: &str| fs::read(folder.path().join(name)).expect("an object");
+    assert_eq!(read("p.o"), read("again.o"));
+    assert!(run(&["compile", "p.bfs", "-o", "all.o"]).status.success());
+    let told = |args: &[&str]| {
+        let output = run(args);
+        assert!(output.status.success(), "{args:?}: {}", err(&output));
+        out(&output)
+    };
+    let listing = told(&["disasm", "p.o"]);
+    assert!(listing.contains("; programs of the LSM hook alone") && listing.contains("\nlsm_file_open_path:\n"));
+    assert!(!listing.contains("\nlsm_file_open:\n") && !listing.contains("\nkmod_check:\n"));
+    assert!(!told(&["disasm", "all.o"]).contains("; programs of the LSM hook alone"));
+    let programs = |name: &str| {
+        let stats = told(&["stats", name]);
+        let row = stats.lines().find_map(|line| line.strip_prefix("programs"));
+        row.and_then(|count| count.trim().parse::<u32>().ok()).unwrap_or_else(|| panic!("no programs in {stats}"))
+    };
+    assert!(programs("p.o") > 30 && programs("p.o") < programs("all.o"));
+    assert!(told(&["explain", "p.o", "--op", "read", "/x"]).contains("allow"));
+
+    // It is for this hook, which must be able to enforce the policy.
+    fs::write(folder.path().join("p.bfs"), "default allow;\nhide all on \"/x\";").expect("a file");
+    let refused = compile("p.o");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(err(&refused).contains("the lsm hook cannot keep a hidden name out of listings"), "{}", err(&refused));
+    assert!(run(&["compile", "p.bfs", "--autoload", "lsm", "--best-effort"]).status.success());
+    assert_eq!(run(&["compile", "p.bfs", "--best-effort"]).status.code(), Some(2));
+    let refused = run(&["compile", "p.bfs", "--autoload", "kmod"]);
+    assert!(refused.status.code() == Some(2) && err(&refused).contains("possible values: lsm"), "{}", err(&refused));
+}
+
+#[test]
 fn names_and_lets_from_outside() {
     let folder = folder("default deny; let home = \"/home/x\"; role r { allow read on \"{home}/\"; } user alice : r;");
     fs::write(folder.path().join("people"), "# who\nuser alice 1000\n").expect("a file");

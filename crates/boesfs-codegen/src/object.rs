@@ -16,7 +16,8 @@ mod verify;
 use boesfs_lang::policy::Policy;
 
 use crate::bpf::{Function, Line, Linked, Program, ProgramError, TEXT};
-use crate::emit::layout::{ENTRY_SECTION, Table};
+use crate::emit::layout::{ENTRY, ENTRY_SECTION, FUNCTIONS, Table};
+use crate::emit::lsm::{ARM, LEARN, autoloaded};
 use crate::emit::{EmitError, emit};
 use crate::manifest::Manifest;
 use crate::tables::{Packed, Tables};
@@ -47,6 +48,19 @@ pub struct PolicyObject {
 }
 
 impl PolicyObject {
+    /// Whether it has the entry program `name`: not each object has those of every hook, see [`Programs`].
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.program.function(name).is_some()
+    }
+
+    /// Which programs it has. Of [`read_functions`], that cannot be told.
+    #[must_use]
+    pub fn programs(&self) -> Programs {
+        let asked = self.program.entries().any(|entry| entry.section.starts_with('?'));
+        if asked { Programs::All } else { Programs::AutoloadLsm }
+    }
+
     /// The functions `roots` with all that they call, and what the kernel takes besides.
     ///
     /// # Errors
@@ -73,6 +87,17 @@ impl PolicyObject {
     }
 }
 
+/// The programs that an object has for kernels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Programs {
+    /// Those of every hook, for kernels of every age: whoever loads it chooses, and libbpf loads none of them unasked.
+    #[default]
+    All,
+    /// Those of the LSM hook that Linux 6.12 and later takes, one for each kernel hook, and those that tell and arm: libbpf loads
+    /// and attaches all of them unasked.
+    AutoloadLsm,
+}
+
 /// Type and line information as `BPF_PROG_LOAD` takes it, for the linked [`Program`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelInfo {
@@ -93,6 +118,9 @@ pub enum BuildError {
     /// The tables break a rule that the programs rely on: a mistake in the compiler.
     #[error("internal error: {0}")]
     Tables(#[from] TableError),
+    /// The programs are not what they should be: a mistake in the compiler.
+    #[error("internal error: {0}")]
+    Program(#[from] ProgramError),
     /// The manifest or the ELF file cannot be written: a mistake in the compiler, or a policy beyond the format's limits.
     #[error("the object cannot be written: {0}")]
     Write(String),
@@ -103,9 +131,25 @@ pub enum BuildError {
 /// # Errors
 /// The tables or the conditions are larger than the kernel takes, or the compiler is at fault.
 pub fn build(policy: &Policy, packed: &Packed) -> Result<Vec<u8>, BuildError> {
+    build_with(policy, packed, Programs::All)
+}
+
+/// Like [`build`], with these programs.
+///
+/// # Errors
+/// As for [`build`].
+pub fn build_with(policy: &Policy, packed: &Packed, programs: Programs) -> Result<Vec<u8>, BuildError> {
     let manifest = Manifest::new(policy, packed.sizes);
     let tables = sections::padded(&packed.tables);
     verify::verify(&tables, &manifest)?;
-    let program = emit(policy, packed)?;
+    let all = emit(policy, packed)?;
+    let program = match programs {
+        Programs::All => all,
+        Programs::AutoloadLsm => {
+            let hooks = autoloaded(&policy.subjects).map(|program| program.name);
+            let roots: Vec<&str> = [ENTRY, LEARN, ARM].into_iter().chain(hooks).chain(FUNCTIONS).collect();
+            all.unasked(&roots)?
+        }
+    };
     elf::write(&program, &tables, &manifest)
 }

@@ -1,6 +1,7 @@
 //! Policy objects: what stock tools make of them, that they are the same each time, that damage is refused, and, as
 //! golden files, their instructions beside policy lines. Fails where a tool is missing.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::Command;
 
@@ -10,7 +11,8 @@ use boesfs_codegen::emit::layout::kmod::VERSION;
 use boesfs_codegen::emit::layout::{ENTRY, FUNCTIONS, Map, Table};
 use boesfs_codegen::manifest::{FORMAT, Manifest};
 use boesfs_codegen::object::{
-    MAGIC, MANIFEST_OFFSET, MANIFEST_SECTION, PolicyObject, ReadError, build, front, read, read_functions, reseal,
+    MAGIC, MANIFEST_OFFSET, MANIFEST_SECTION, PolicyObject, Programs, ReadError, build, build_with, front, read,
+    read_functions, reseal,
 };
 use boesfs_codegen::tables::Packed;
 use boesfs_codegen::{arbitrary, pack};
@@ -44,6 +46,10 @@ fn compile(policy: &Policy) -> Packed {
 
 fn object(policy: &Policy) -> Vec<u8> {
     build(policy, &compile(policy)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn autoloaded(policy: &Policy) -> Vec<u8> {
+    build_with(policy, &compile(policy), Programs::AutoloadLsm).unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn reread(bytes: &[u8]) -> PolicyObject {
@@ -216,19 +222,59 @@ fn libbpf_opens_it() {
     assert_eq!((value.len(), value[56..60].to_vec()), (136, VERSION.to_le_bytes().to_vec()));
     let name = value[72..].split(|byte| *byte == 0).next();
     assert_eq!(name, Some(reread(&bytes).manifest.name.as_bytes()));
-    let programs: Vec<String> = object.progs().map(|p| p.name().to_string_lossy().into_owned()).collect();
-    let ours: Vec<String> = reread(&bytes).program.entries().map(|entry| entry.name.clone()).collect();
+    let programs: BTreeSet<String> = object.progs().map(|p| p.name().to_string_lossy().into_owned()).collect();
+    let ours: BTreeSet<String> = reread(&bytes).program.entries().map(|entry| entry.name.clone()).collect();
     assert_eq!(programs, ours);
+}
+
+#[test]
+fn libbpf_loads_all_of_an_object_for_that_unasked() {
+    let policy = policy(SMALL);
+    let bytes = autoloaded(&policy);
+    assert_eq!(bytes, autoloaded(&policy), "the same bytes each time");
+    let (ours, all) = (reread(&bytes), reread(&object(&policy)));
+    assert_eq!((ours.programs(), all.programs()), (Programs::AutoloadLsm, Programs::All));
+    assert_eq!((&ours.manifest, &ours.tables), (&all.manifest, &all.tables));
+    let object = libbpf_rs::ObjectBuilder::default().open_memory(&bytes).expect("libbpf opens the object");
+    assert!(object.maps().all(|map| map.map_type() != libbpf_rs::MapType::StructOps), "nothing is for the module");
+    let mut attached = BTreeSet::new();
+    for program in object.progs() {
+        let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
+        let (name, section) = (text(program.name()), text(program.section()));
+        assert!(program.autoload(), "{name}");
+        // bpftool makes the directory for its pins with the first link.
+        assert!(section == "syscall" || !attached.contains("syscall"), "{name} stands behind what cannot be attached");
+        let alone = attached.insert(section.clone());
+        assert!(section == "syscall" || alone, "{name}: another program is attached there, too");
+        // The same instructions but for where they are called from: what one kind of object does, the other one does.
+        let insns = |object: &PolicyObject| object.linked(&[&name]).map(|(program, _)| program.insns().to_vec());
+        assert_eq!(insns(&ours), insns(&all), "{name}");
+    }
+    assert_eq!(object.progs().count(), ours.program.entries().count());
+    for name in ["lsm_file_open", "lsm_inode_permission", "lsm_task_alloc", "kmod_check"] {
+        assert!(!ours.has(name), "{name}");
+    }
+    for name in [ENTRY, "boesfs_learn", "boesfs_arm", "lsm_file_open_path", "lsm_path_rename", "rename_ends"] {
+        assert!(ours.has(name), "{name}");
+    }
+    let with_executables = format!("{SMALL}exe \"/usr/bin/passwd\" : admin;\n");
+    assert!(reread(&autoloaded(&self::policy(&with_executables))).has("lsm_task_alloc"), "roles of executables");
 }
 
 /// aya-obj 0.3 knows no `syscall` and struct_ops programs, and no `?` in front of a section: in a copy, the sections are called like ones
 /// that it knows.
 #[test]
 fn aya_parses_it() {
-    let mut bytes = object(&policy(SMALL));
-    for (old, new) in
-        [("syscall\0", "lsm/boe\0"), ("?lsm/", "lsm/_"), ("?fexit/", "fexit/_"), ("?struct_ops/", "lsm/boesfs__")]
-    {
+    let policy = policy(SMALL);
+    let syscall = ("syscall\0", "lsm/boe\0");
+    let asked = [syscall, ("?lsm/", "lsm/_"), ("?fexit/", "fexit/_"), ("?struct_ops/", "lsm/boesfs__")];
+    aya_parses(object(&policy), &asked);
+    aya_parses(autoloaded(&policy), &[syscall]);
+}
+
+fn aya_parses(mut bytes: Vec<u8>, sections: &[(&str, &str)]) {
+    let ours = reread(&bytes);
+    for (old, new) in sections {
         let mut renamed = 0;
         for at in 0..bytes.len() - old.len() {
             if bytes[at..].starts_with(old.as_bytes()) {
@@ -241,7 +287,6 @@ fn aya_parses_it() {
     let mut object = aya_obj::Object::parse(&bytes).expect("aya-obj parses the object");
     assert!(Map::ALL.iter().all(|map| object.maps.contains_key(map.name())));
     assert!(Table::ALL.iter().all(|table| object.maps.contains_key(table.section())));
-    let ours = reread(&self::object(&policy(SMALL)));
     assert_eq!(object.programs.len(), ours.program.entries().count());
     object.relocate_calls(&Default::default()).expect("aya-obj links the functions");
     for (name, program) in &object.programs {

@@ -32,6 +32,8 @@ Examples:
   boesfsc compile notes.bfs                      writes notes.o
   boesfsc compile notes.bfs -o /etc/boesfs/notes.o --users people
   boesfsc compile agent.bfs -D repo=$PWD --hook fuse --format json
+  boesfsc compile notes.bfs --autoload lsm -o notes-lsm.o
+                                                 for bpftool prog loadall notes-lsm.o DIRECTORY autoattach
   boesfsc compile big.bfs --limits states=4000000,classes=2048")]
     Compile(compile::Compile),
     /// Check a policy in every way that compiling does, and write nothing.

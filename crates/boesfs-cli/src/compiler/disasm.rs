@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use boesfs_codegen::bpf::disasm::listing;
-use boesfs_codegen::object;
+use boesfs_codegen::object::{self, Programs};
 
 use super::{Failure, output};
 use crate::load;
@@ -28,6 +28,9 @@ pub fn disasm(options: &Disasm) -> Result<(), Failure> {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = writeln!(out, "; policy {}, {} rules, format {}", manifest.name, manifest.rules.len(), manifest.format);
+    if object.programs() == Programs::AutoloadLsm {
+        let _ = writeln!(out, "; programs of the LSM hook alone, loaded unasked");
+    }
     let _ = writeln!(out, "; sources: {}\n", manifest.files.join(", "));
     out.push_str(&listing(&object.program));
     output::print(&out)?;

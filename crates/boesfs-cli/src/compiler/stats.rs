@@ -96,6 +96,7 @@ fn object_sizes(sizes: Sizes, tables: &Tables, program: &Program, bytes: u64, ro
         row(&format!("bytes of {}", table.section()), bytes.to_string());
     }
     let insns = program.insns().iter().filter(|insn| **insn != Insn::Tail).count();
+    row("programs", program.entries().count().to_string());
     row("instructions", insns.to_string());
     row("bytes of the object", bytes.to_string());
 }

@@ -61,6 +61,24 @@ fn the_policy_holds_and_people_are_told() {
 }
 
 #[test]
+fn an_object_with_the_programs_of_one_hook() {
+    let site = Site::new();
+    let dir = format!("dir={}", site.dir.path().display());
+    let mut compile = Command::new(env!("CARGO_BIN_EXE_boesfsc"));
+    let compile = compile.args(["compile", "--autoload", "lsm", "-D", &dir]).arg(site.at("p.bfs")).arg("-o");
+    assert!(compile.arg(site.at("p.o")).status().expect("boesfsc").success());
+    for who in EVERYONE {
+        let output = site.exec_object(who, &[], "p.o", &["sh", "-c", "echo hi > new && cat new; cat .env; rm new"]);
+        assert_eq!(out(&output), "hi\n", "{who:?}: {}", err(&output));
+        assert!(err(&output).contains("boesfs: denied read "), "{who:?}: {}", err(&output));
+    }
+    let output = site.exec_object(Who::Root, &["--hook", "kmod"], "p.o", &["true"]);
+    assert_eq!(output.status.code(), Some(125));
+    let said = "the object has no programs for the kernel module: compile the policy without --autoload";
+    assert!(err(&output).contains(said), "{}", err(&output));
+}
+
+#[test]
 fn nothing_leads_out() {
     let site = Site::new();
     let script = r#"

@@ -57,13 +57,22 @@ impl Site {
 
     /// `boesfs exec OPTIONS POLICY -- WORDS` as `who`.
     pub(crate) fn exec(&self, who: Who, options: &[&str], words: &[&str]) -> Command {
+        let dir = format!("dir={}", self.dir.path().display());
+        self.exec_policy(who, &[&["-D", &dir], options].concat(), "p.bfs", words)
+    }
+
+    /// The same with an object.
+    pub(crate) fn exec_object(&self, who: Who, options: &[&str], object: &str, words: &[&str]) -> Output {
+        self.exec_policy(who, options, object, words).output().expect("run")
+    }
+
+    fn exec_policy(&self, who: Who, options: &[&str], policy: &str, words: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command.args(["-k", "5", "60"]);
         if who == Who::User {
             command.args(["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups"]);
         }
-        command.arg(self.at("boesfs")).args(["exec", "-D", &format!("dir={}", self.dir.path().display())]);
-        command.args(options).arg(self.at("p.bfs")).arg("--").args(words);
+        command.arg(self.at("boesfs")).arg("exec").args(options).arg(self.at(policy)).arg("--").args(words);
         // Every directory of it open to everyone: one that is not makes 126 of 127, as with env(1).
         command
             .current_dir(self.at("work"))

@@ -256,6 +256,19 @@ impl Program {
         Ok(Linked { program, functions: function_numbers, lines: line_numbers })
     }
 
+    /// The functions `roots` and all that they call, in sections without the `?` that has libbpf leave out what is in them.
+    ///
+    /// # Errors
+    /// A root is not there, or two sections have one name then.
+    pub fn unasked(&self, roots: &[&str]) -> Result<Program, ProgramError> {
+        let mut program = self.linked(roots)?.program;
+        for function in &mut program.functions {
+            function.section = function.section.trim_start_matches('?').to_owned();
+        }
+        program.check_layout()?;
+        Ok(program)
+    }
+
     /// The function called `name`.
     #[must_use]
     pub fn function(&self, name: &str) -> Option<(FunctionId, &Function)> {

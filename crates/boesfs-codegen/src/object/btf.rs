@@ -144,7 +144,7 @@ impl Btf {
         let (u8, u16) = (w.int("unsigned char", 1), w.int("unsigned short", 2));
         let (u32, u64) = (w.int("unsigned int", 4), w.int("unsigned long long", 8));
         let int = w.add("int", INT, 0, 4, &[1 << 24 | 32]);
-        debug_assert_eq!([u32.0, u64.0], [U32_TYPE, U64_TYPE]);
+        debug_assert_eq!([u8.0, u32.0, u64.0], [U8_TYPE, U32_TYPE, U64_TYPE]);
         // Early, so that its number is known to whoever makes the map.
         let room = w.add("", ARRAY, 0, 0, &[u64.0, u32.0, scratch::BYTES as u32 / 8]);
         let scratch = w.structure("boesfs_scratch", scratch::BYTES, &[("words", room, 0)]);
@@ -352,9 +352,13 @@ impl Btf {
         }
         let license = array(&mut w, u8, 4);
         w.section("license", "_license", license, 4);
-        let ops = struct_ops(&mut w, [u8, u32, u64]);
-        w.section(ops::SECTION, ops::VARIABLE, ops, ops::BYTES);
         Btf { writer: w, signatures, cond, entry, structs }
+    }
+
+    /// Adds the policy as the module takes it.
+    pub(super) fn add_struct_ops(&mut self) {
+        let of = struct_ops(&mut self.writer, [U8_TYPE, U32_TYPE, U64_TYPE].map(TypeId));
+        self.writer.section(ops::SECTION, ops::VARIABLE, of, ops::BYTES);
     }
 
     /// The type of a function of the program.
@@ -413,6 +417,8 @@ pub const fn map_types(map: Map) -> Option<[u32; 2]> {
     }
 }
 
+/// The number of the type `unsigned char`.
+const U8_TYPE: u32 = 1;
 /// The number of the type `unsigned int`.
 pub(super) const U32_TYPE: u32 = 3;
 /// The number of the type `unsigned long long`.
@@ -446,7 +452,6 @@ fn kernel_structs(w: &mut Writer, [u16, u32, u64]: [TypeId; 3]) -> BTreeMap<&'st
     ids
 }
 
-/// A structure of `u32` members.
 /// The policy as the module takes it: programs by the words of the module's questions, then data.
 fn struct_ops(w: &mut Writer, [u8, u32, u64]: [TypeId; 3]) -> TypeId {
     let nothing = w.pointer(TypeId(0));
@@ -473,6 +478,7 @@ fn struct_ops(w: &mut Writer, [u8, u32, u64]: [TypeId; 3]) -> TypeId {
     w.structure("boesfs_ops", ops::BYTES, &members)
 }
 
+/// A structure of `u32` members.
 fn words(w: &mut Writer, name: &str, members: &[&str], u32: TypeId) -> TypeId {
     let members: Vec<_> = members.iter().enumerate().map(|(i, name)| (*name, u32, 4 * i)).collect();
     w.structure(name, 4 * members.len(), &members)

@@ -15,9 +15,9 @@ use ::object::elf;
 use ::object::write::StringId;
 use ::object::write::elf::{FileHeader, Rel, SectionHeader, SectionIndex, Sym, Writer};
 
-use crate::bpf::{Insn, Linkage, Place, Program};
+use crate::bpf::{Insn, Linkage, Place, Program, TEXT};
 use crate::emit::layout::kmod::MEMBERS;
-use crate::emit::layout::{Data, Map, Table};
+use crate::emit::layout::{Data, ENTRY_SECTION, Map, Table};
 use crate::manifest::Manifest;
 use crate::tables::Tables;
 
@@ -108,16 +108,19 @@ fn parts(program: &Program, tables: &Tables, manifest: &Manifest) -> Result<Part
         p.symbols.push(Symbol { name: map.name().to_owned(), section, kind, value, size, visibility });
     }
     p.add_object("_license", "license", alloc | write, LICENSE.to_vec());
-    p.add_object(ops::VARIABLE, ops::SECTION, alloc | write, ops::encode(tables, manifest));
-    let section = p.sections.len() - 1;
-    let programs = MEMBERS.iter().zip(0..);
-    p.relocs.extend(programs.map(|(member, slot)| Reloc {
-        section,
-        slot,
-        symbol: member.program.to_owned(),
-        kind: ops::RELOC_PROGRAM,
-    }));
     let mut btf = Btf::new(tables);
+    if MEMBERS.iter().all(|member| program.function(member.program).is_some()) {
+        p.add_object(ops::VARIABLE, ops::SECTION, alloc | write, ops::encode(tables, manifest));
+        let section = p.sections.len() - 1;
+        let programs = MEMBERS.iter().zip(0..);
+        p.relocs.extend(programs.map(|(member, slot)| Reloc {
+            section,
+            slot,
+            symbol: member.program.to_owned(),
+            kind: ops::RELOC_PROGRAM,
+        }));
+        btf.add_struct_ops();
+    }
     let ext = ext::encode(program, &mut btf);
     for (name, bytes) in [(".BTF", btf.to_bytes()), (".BTF.ext", ext)] {
         p.sections.push(Section { name: name.to_owned(), flags: 0, bytes, part: Part::Back });
@@ -138,7 +141,10 @@ impl Parts {
 
 fn code_parts(p: &mut Parts, program: &Program, flags: u64) {
     let slots: Vec<[u8; 8]> = program.slots().collect();
-    for (name, range) in program.sections() {
+    let mut sections = program.sections();
+    // What can be attached stands before what cannot: bpftool makes the directory for its pins with the first link.
+    sections.sort_by_key(|(name, _)| (*name == TEXT, *name == ENTRY_SECTION));
+    for (name, range) in sections {
         let section = p.sections.len();
         let mut bytes = slots[range.clone()].concat();
         for slot in range.clone() {

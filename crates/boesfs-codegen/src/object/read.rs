@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::bpf::program::FunctionId;
 use crate::bpf::{Function, Insn, Line, Linkage, Place, Program, ProgramError, Relocated, TEXT};
-use crate::emit::layout::{Data, ENTRY, FUNCTIONS, Map, Table};
+use crate::emit::layout::{Data, ENTRY, ENTRY_SECTION, FUNCTIONS, Map, Table};
 use crate::manifest::FORMAT;
 
 use super::btf::MAP_BYTES;
@@ -160,8 +160,8 @@ fn program(
     parts: Parts,
 ) -> Result<(Program, KernelInfo), ReadError> {
     let Code { read: mut code, left_out } = code_sections(elf, parts)?;
-    // In the order of the file, but for the functions that are called.
-    code.sort_by_key(|(name, _)| name == TEXT);
+    // In the order of the file, but for what user space runs, and the functions that are called.
+    code.sort_by_key(|(name, _)| (name == TEXT, name != ENTRY_SECTION));
     let mut base = 0;
     let mut bases = Vec::new();
     for (name, bytes) in &code {

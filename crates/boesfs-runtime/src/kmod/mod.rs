@@ -11,7 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use boesfs_codegen::emit::layout::kmod::VERSION;
+use boesfs_codegen::emit::layout::kmod::{MEMBERS, VERSION};
 use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 
@@ -39,6 +39,11 @@ pub enum KmodError {
         /// What it says; empty if it says nothing.
         found: String,
     },
+    /// The object has no programs for it.
+    #[error(
+        "the object has no programs for the kernel module: compile the policy without --autoload, or use --hook lsm"
+    )]
+    NoPrograms,
     /// The policy cannot be loaded.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -74,6 +79,15 @@ pub fn module() -> Result<String, KmodError> {
     Ok(said("version"))
 }
 
+/// Whether `object` has the programs that the module asks.
+///
+/// # Errors
+/// It was compiled without them.
+pub fn fits(object: &PolicyObject) -> Result<(), KmodError> {
+    let all = MEMBERS.iter().all(|member| object.has(member.program));
+    all.then_some(()).ok_or(KmodError::NoPrograms)
+}
+
 /// A policy registered for one sandbox.
 #[derive(Debug)]
 pub struct Policy(Registered);
@@ -87,6 +101,7 @@ impl Policy {
     /// # Errors
     /// The module or the kernel does not take it.
     pub fn register(object: &PolicyObject) -> Result<Policy, KmodError> {
+        fits(object)?;
         module()?;
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         // No two processes have the same number at a time, and a policy is gone with its process.
@@ -97,8 +112,9 @@ impl Policy {
     /// Has `object` take its place, for every mount at once.
     ///
     /// # Errors
-    /// The kernel does not take it: the policy stays as it was.
+    /// The object or the kernel does not take it: the policy stays as it was.
     pub fn replace(&mut self, object: &PolicyObject) -> Result<(), KmodError> {
+        fits(object)?;
         Ok(self.0.replace(object)?)
     }
 

@@ -63,6 +63,29 @@ pub enum LsmError {
         /// The operation.
         op: Op,
     },
+    /// The object has no program for a hook that a rule needs.
+    #[error(
+        "the object has no program for the hook {hook}, which `{op}` needs on this kernel: compile the policy without --autoload"
+    )]
+    NoProgram {
+        /// The hook.
+        hook: &'static str,
+        /// The operation.
+        op: Op,
+    },
+    /// The object has no program that judges access(2).
+    #[error(
+        "the object has no program that judges access(2): compile the policy without --autoload, or leave --judge-access out"
+    )]
+    NoAccess,
+    /// The kernel refuses a program that the object has in one form alone.
+    #[error("the object has {program} for Linux 6.12 and later alone, compile the policy without --autoload: {source}")]
+    OneForm {
+        /// The program.
+        program: &'static str,
+        /// Why.
+        source: KernelError,
+    },
     /// As many programs are attached to a kernel function as there can be.
     #[error(
         "{program}: the kernel attaches no more than 38 programs there: end sandboxes that have programs of their own, or use --hook fuse"
@@ -99,7 +122,8 @@ impl LsmError {
     #[must_use]
     pub fn log(&self) -> Option<&str> {
         match self {
-            LsmError::Kernel { source: KernelError::Refused { log, .. }, .. } => Some(log),
+            LsmError::Kernel { source: KernelError::Refused { log, .. }, .. }
+            | LsmError::OneForm { source: KernelError::Refused { log, .. }, .. } => Some(log),
             _ => None,
         }
     }
@@ -234,18 +258,18 @@ impl Guard {
                 access_unasked = true;
                 continue;
             }
-            if program.has_two_forms() && program.is_path_form() != in_union {
+            if !is_form(object, program, in_union) {
                 continue;
             }
             let (Attach::Lsm(hook) | Attach::Exit(hook)) = program.attach;
             let has = |hook| family::kind_of(&types, Attach::Lsm(hook)).is_some();
+            let op = asked.iter().next().unwrap_or(Op::Rename);
             match family::kind_of(&types, program.attach) {
-                Some(kind) => chosen.push((program, kind)),
+                Some(kind) if object.has(program.name) => chosen.push((program, kind)),
+                Some(_) if hook == "inode_permission" => return Err(LsmError::NoAccess),
+                Some(_) => return Err(LsmError::NoProgram { hook, op }),
                 None if COVERED.iter().any(|(missing, by)| *missing == hook && has(by)) => {}
-                None => {
-                    let op = asked.iter().next().unwrap_or(Op::Rename);
-                    return Err(LsmError::NoHook { hook, op });
-                }
+                None => return Err(LsmError::NoHook { hook, op }),
             }
         }
         let (mut seat, mut shared, mut unshared) = (None, None, None);
@@ -401,6 +425,13 @@ fn bit(program: &LsmProgram) -> Option<u32> {
     }
 }
 
+/// Whether `program` is the form that is loaded, where there are two: the one for this kernel, if the object has both.
+fn is_form(object: &PolicyObject, program: &LsmProgram, in_union: bool) -> bool {
+    let Some(other) = program.other_form() else { return true };
+    let has = object.has(program.name);
+    if has == object.has(other.name) { program.is_path_form() == in_union } else { has }
+}
+
 /// Loads each of the programs, several at a time: the verifier takes its time for each.
 fn load_each(
     object: &PolicyObject,
@@ -413,7 +444,11 @@ fn load_each(
         let mut done = Vec::new();
         while let Some((program, kind)) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) {
             let fd = loaded.load(object, types, program.name, *kind);
-            done.push((*program, fd.map_err(|source| LsmError::Kernel { program: program.name, source })?));
+            let refused = |source| match program.other_form() {
+                Some(other) if !object.has(other.name) => LsmError::OneForm { program: program.name, source },
+                _ => LsmError::Kernel { program: program.name, source },
+            };
+            done.push((*program, fd.map_err(refused)?));
         }
         Ok(done)
     };

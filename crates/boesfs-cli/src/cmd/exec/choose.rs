@@ -60,8 +60,10 @@ fn inexact(args: &ExecArgs, hook: Hook, object: &PolicyObject, classes: &Classes
     if let Some(loss) = hook.losses(&object.manifest).first() {
         return Some(describe(hook, loss, &object.manifest));
     }
-    if hook != Hook::Lsm {
-        return None;
+    match hook {
+        Hook::Fuse => return None,
+        Hook::Kmod => return kmod::fits(object).err().map(|error| error.to_string()),
+        Hook::Lsm => {}
     }
     let class = classes.single();
     // It would be asked for each directory of every walk on the machine: who wants that says so.

@@ -17,6 +17,7 @@
 mod access;
 mod answer;
 mod attributes;
+mod autoload;
 mod climb;
 mod entries;
 mod executables;
@@ -36,6 +37,7 @@ use crate::bpf::asm::Assembler;
 
 use super::Facts;
 
+pub use autoload::autoloaded;
 pub use family::{dispatch, hooks};
 pub use learn::{ARM, LEARN, learned};
 
@@ -75,10 +77,10 @@ impl LsmProgram {
         matches!(self.attach, Attach::Lsm("bprm_committed_creds" | "task_alloc"))
     }
 
-    /// Whether it has another form, see [`LsmProgram::is_path_form`].
+    /// Its other form, if there are two, see [`LsmProgram::is_path_form`].
     #[must_use]
-    pub fn has_two_forms(&self) -> bool {
-        PROGRAMS.iter().filter(|other| other.section == self.section).count() == 2
+    pub fn other_form(&self) -> Option<&'static LsmProgram> {
+        PROGRAMS.iter().find(|other| other.section == self.section && other.name != self.name)
     }
 }
 
