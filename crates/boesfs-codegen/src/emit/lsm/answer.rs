@@ -99,18 +99,28 @@ pub(super) fn answer(a: &mut Assembler) {
     a.store(Size::B8, R::R0, scratch::ROOT as i16, R::R2);
     a.store(Size::B4, R::R0, at(event::PLACE), R::R2);
     a.note("who, and when");
-    a.helper(Helper::GetCurrentTaskBtf);
+    // By address: for each pointer that is taken out of a task the verifier searches all types of the kernel, up to four times.
+    let peek_at = |a: &mut Assembler, base: Reg, field: Field, bytes: i32| {
+        a.mov(R::R3, base);
+        a.add_field(R::R3, field);
+        peek(a, KEY, bytes);
+    };
+    a.helper(Helper::GetCurrentTask);
     a.mov(R::R9, R::R0);
-    a.load_field(Size::B8, R::R1, R::R9, Field::TASK_CRED);
-    a.load_field(Size::B4, R::R2, R::R1, Field::CRED_EFFECTIVE);
+    peek_at(a, R::R9, Field::TASK_CRED, 8);
+    a.load(Size::B8, R::R3, R::R10, KEY);
+    peek_at(a, R::R3, Field::CRED_EFFECTIVE, 4);
+    a.load(Size::B8, R::R2, R::R10, KEY);
     a.load(Size::B8, R::R1, R::R10, ROOM);
     a.store(Size::B4, R::R1, at(event::USER), R::R2);
     for (to, leads) in [(event::THREAD, false), (event::PROCESS, true)] {
         if leads {
-            a.load_field(Size::B8, R::R9, R::R9, Field::TASK_LEADER);
+            peek_at(a, R::R9, Field::TASK_LEADER, 8);
+            a.load(Size::B8, R::R9, R::R10, KEY);
         }
         // Numbers of a process, one for each namespace that it is in, stand in an array.
-        a.load_field(Size::B8, R::R3, R::R9, Field::TASK_PID);
+        peek_at(a, R::R9, Field::TASK_PID, 8);
+        a.load(Size::B8, R::R3, R::R10, KEY);
         a.place(R::R1, Place::Data(Data::Live));
         a.load(Size::B4, R::R1, R::R1, live::NUMBER as i16);
         a.alu(AluOp::Add, R::R3, R::R1);
