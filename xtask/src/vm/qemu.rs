@@ -76,7 +76,7 @@ impl Guest<'_> {
             }
             Machine::Counting => {
                 // Not `-cpu max`: with its fast string operations, every byte that they move counts.
-                qemu.args(["-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", "2048"]);
+                qemu.args(["-accel", "tcg,thread=single", "-cpu", "qemu64", "-smp", "1", "-m", "6144"]);
                 qemu.args(["-icount", "shift=0,sleep=off", "-seed", "1", "-rtc", "base=2026-01-01T00:00:00,clock=vm"]);
                 qemu.args(["-nodefaults", "-no-user-config"]);
                 line += " nokaslr norandmaps";

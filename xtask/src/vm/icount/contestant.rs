@@ -59,10 +59,10 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     hook("lsm", "lsm-10", "sandbox lsm 10", Jobs::Done),
     hook("lsm", "lsm-1000", "sandbox lsm 1000", Jobs::Left),
     hook("lsm", "lsm-100000", "sandbox lsm 100000", Jobs::Left),
-    // Without a sandbox's filter of system calls.
+    // Without a sandbox.
     hook("lsm", "lsm-cgroup", "cgroup lsm 10", Jobs::Left),
     outside("lsm-outside-1", "outside lsm 1"),
-    outside("lsm-outside-30", "outside lsm 30"),
+    outside("lsm-outside-100", "outside lsm 100"),
     Contestant { place: "/k", refused_by: "permissions", ..hook("kmod", "kmod-mount", "mounted all", Jobs::Done) },
     Contestant { refused_by: "permissions", ..hook("kmod", "kmod-all", "sandbox kmod all", Jobs::Done) },
     hook("kmod", "kmod-agent", "sandbox kmod agent", Jobs::Done),

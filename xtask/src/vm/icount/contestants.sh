@@ -49,11 +49,14 @@ overlayfs() {
     "$@"
 }
 
-# sandbox HOOK POLICY COMMAND...
+# sandbox HOOK POLICY COMMAND...: without a terminal, for which there would be a filter of system calls.
 sandbox() {
     hook=$1 policy=$2
     shift 2
-    boesfs exec --quiet --no-native --hook "$hook" "/lab/policies/$policy.o" -- "$@"
+    {
+        boesfs exec --quiet --no-native --hook "$hook" "/lab/policies/$policy.o" -- "$@" || echo $? >/tmp/failed
+    } </dev/null 2>&1 | cat
+    [ ! -e /tmp/failed ]
 }
 
 # mounted POLICY COMMAND...: in no sandbox, but on a mount of boesfs over /b, at /k, by the policy of a sandbox that sleeps: the
@@ -72,7 +75,7 @@ mounted() {
     "$@"
 }
 
-# cgroup HOOK POLICY COMMAND...: in a cgroup that is judged as it is, without a sandbox: no system call is filtered.
+# cgroup HOOK POLICY COMMAND...: in a cgroup that is judged as it is, without a sandbox.
 cgroup() {
     hook=$1 policy=$2 box=/sys/fs/cgroup/box
     shift 2

@@ -73,7 +73,7 @@ fn policy(rules: u32) -> String {
         allow view, exec on \"/usr/\", \"/lab/\", \"/lib*/\", \"/bin/\", \"/etc/\", \"/root/\";\n\
         allow view on \"/\" except \"/**\";\nallow stat on \"/*\";\n\
         allow all on \"/b/\";\n\
-        deny edit on \"/b/**/.git/hooks/\";\ndeny read, write on \"/b/**/*.pem\";\n"
+        deny edit on \"/b/**/.git/hooks/\";\ndeny read, edit on \"/b/**/*.pem\";\n"
         .to_owned();
     for rule in 0..rules - 6 {
         let _ = writeln!(text, "allow read on \"/more/d{}/e{}/\";", rule / 100, rule % 100);
