@@ -91,7 +91,18 @@ fn lab(kernels: &[Kernel]) -> Result<Vec<Summary>> {
 fn quick(hook: Hook, kernel: Kernel) -> Vec<String> {
     let mut names = match hook {
         Hook::Fuse => vec!["machine", "kernel", "agree", "exec", "doctor", "stress"],
-        Hook::Lsm => vec!["lsm/exec", "lsm/outside", "lsm/ways", "lsm/roles", "lsm/classes", "lsm/bpftool", "stress"],
+        Hook::Lsm => {
+            vec![
+                "lsm/exec",
+                "lsm/gates",
+                "lsm/outside",
+                "lsm/ways",
+                "lsm/roles",
+                "lsm/classes",
+                "lsm/bpftool",
+                "stress",
+            ]
+        }
         Hook::Kmod => vec![
             "kmod/original",
             "kmod/roles",

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boesfs_codegen::bpf::disasm;
 use boesfs_codegen::emit::layout::family;
-use boesfs_codegen::emit::lsm::{Attach, PROGRAMS, dispatch, hooks};
+use boesfs_codegen::emit::lsm::{Attach, PROGRAMS, dispatch, gate, gates, hooks};
 
 #[test]
 fn every_hook_that_judges_has_a_number_of_its_own() {
     let all: Vec<&str> = hooks().collect();
     let distinct: BTreeSet<&str> = all.iter().copied().collect();
     assert_eq!(all.len(), distinct.len());
-    assert!(all.len() <= family::INDEX as usize, "{} hooks do not fit beside an index", all.len());
+    let numbers = all.len() + gates().count();
+    assert!(numbers <= family::INDEX as usize, "{numbers} hooks and gates do not fit beside an index");
     for program in &PROGRAMS {
         match program.attach {
             Attach::Lsm(hook) => assert_eq!(distinct.contains(hook), hook != "inode_rename", "{hook}"),
@@ -38,6 +39,19 @@ fn there_is_a_program_for_each_hook_at_each_depth() {
 #[test]
 fn a_program_leaves_or_goes_on() {
     insta::assert_snapshot!(disasm::listing(&dispatch(0, 0).expect("the first hook")));
+}
+
+#[test]
+fn gates_look_for_the_cgroup_and_refuse() {
+    let hooks = hooks().count();
+    for (at, (number, hook)) in gates().enumerate() {
+        assert_eq!(number as usize, hooks + at);
+        let program = gate(number).unwrap_or_else(|error| panic!("{hook}: {error}"));
+        let listing = disasm::listing(&program);
+        assert!(listing.contains("get_current_cgroup_id") && !listing.contains("tail_call"), "{hook}:\n{listing}");
+    }
+    let (number, _) = gates().find(|(_, hook)| *hook == "key_permission").expect("a gate for keys");
+    insta::assert_snapshot!(disasm::listing(&gate(number).expect("a gate")));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use boesfs_lang::subjects::ClassId;
 use serde::Serialize;
 
 use crate::kernel::KernelChecker;
-use crate::lsm::{Access, Cgroup, Guard, Scope};
+use crate::lsm::{Access, Cgroup, Guard, Scope, Terms};
 use crate::sandbox::probe::{self, FuseInit};
 use crate::sandbox::{Privilege, SetupError};
 
@@ -203,8 +203,9 @@ fn programs(active: bool) -> Check {
         return Check { what, ok: false, optional: false, found, help: None };
     }
     let tried = probe_policy("policy probe; default allow; deny read on \"/boesfs-probe\";").and_then(|object| {
-        Guard::load(&object, Some(ClassId(0)), Scope::default(), Access::Judged, None)
-            .map_err(|error| error.to_string())
+        let (class, scope) = (Some(ClassId(0)), Scope::default());
+        let terms = Terms { class, scope, access: Access::Judged, calls: None };
+        Guard::load(&object, terms, None).map_err(|error| error.to_string())
     });
     let ok = tried.is_ok();
     let found =

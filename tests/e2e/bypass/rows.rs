@@ -2,7 +2,7 @@
 //! name and what must come of it there. Where a hook cannot hide, see [`super::arena`].
 
 use super::arena::Guard::{Agent, Function, Ledger, Spoof};
-use super::attack::Outcome::{self, Killed, NeverStarted, Stopped, StoppedBy, StoppedWithoutControl, Through};
+use super::attack::Outcome::{self, Either, Killed, NeverStarted, Stopped, StoppedBy, StoppedWithoutControl, Through};
 
 /// Where listings are not filtered and walking is not asked about, refusals tell what is there.
 const TOLD: Outcome = Through("the hook cannot hide");
@@ -92,8 +92,8 @@ attacks! {
         write_pwritev2 => Stopped("open: EACCES");
         write_aio => Stopped("open: EACCES");
         write_uring_open => Stopped("syscall: EPERM");
-        write_compat_open => Stopped("compat: ENOSYS");
-        write_compat_truncate => Stopped("compat: ENOSYS");
+        write_compat_open => Stopped("compat: ENOSYS"), lsm Stopped("compat: EACCES");
+        write_compat_truncate => Stopped("compat: ENOSYS"), lsm Stopped("compat: EACCES");
         name_tmpfile => Stopped("open: EACCES");
         name_tmpfile_elsewhere => Stopped("linkat: EACCES");
         name_mknod => Stopped("mknod: EACCES");
@@ -105,14 +105,14 @@ attacks! {
         name_uring_rename => Stopped("syscall: EPERM");
         name_uring_link => Stopped("syscall: EPERM");
         name_uring_unlink => Stopped("syscall: EPERM");
-        name_compat_unlink => Stopped("compat: ENOSYS");
-        name_compat_rename => Stopped("compat: ENOSYS");
+        name_compat_unlink => Stopped("compat: ENOSYS"), lsm Stopped("compat: EACCES");
+        name_compat_rename => Stopped("compat: ENOSYS"), lsm Stopped("compat: EACCES");
         read_openat2 => Stopped("syscall: ENOENT");
         read_uring => Stopped("syscall: EPERM");
-        read_compat => Stopped("compat: ENOSYS");
+        read_compat => Stopped("compat: ENOSYS"), lsm Stopped("compat: EACCES");
         read_rdwr_creat => Stopped("open: ENOENT");
         read_o_path => Stopped("open: ENOENT");
-        read_handle => Stopped("name_to_handle_at: EPERM");
+        read_handle => Stopped("name_to_handle_at: EPERM"), lsm Stopped("open_by_handle_at: EPERM");
     }
     c08_append_only(Ledger) {
         clear_append => Stopped("clear-append: at the end"), lsm Stopped("fcntl: EACCES"), kmod Stopped("pwrite: EACCES");
@@ -135,7 +135,8 @@ attacks! {
         removexattr => Stopped("removexattr: EACCES");
         acl => Stopped("setxattr: EACCES");
         remove_acl => Stopped("removexattr: EACCES");
-        file_setattr => StoppedWithoutControl("syscall: EPERM", "kernels before 6.17 do not have it");
+        file_setattr => StoppedWithoutControl("syscall: EPERM", "kernels before 6.17 do not have it"),
+            lsm Either("syscall: EACCES", "syscall: ENOSYS");
         fifo => Stopped("mkfifo: EACCES");
         socket => Stopped("bind: EACCES");
         setuid => Stopped("chmod: EACCES");
@@ -160,7 +161,7 @@ attacks! {
     c13_mounts(Agent) {
         user_namespace => Stopped("unshare: EPERM");
         mount_namespace => Stopped("unshare: EPERM");
-        clone3_namespace => Stopped("syscall: ENOSYS");
+        clone3_namespace => Stopped("syscall: ENOSYS"), lsm Stopped("syscall: EPERM");
         clone_parent => Stopped("syscall: EPERM");
         setns => Stopped("setns: EPERM");
         chroot => Stopped("chroot: EPERM");

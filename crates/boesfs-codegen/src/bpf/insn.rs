@@ -165,12 +165,14 @@ pub enum Helper {
     TaskStorageGet = 156,
     /// `struct task_struct *bpf_get_current_task_btf(void)`
     GetCurrentTaskBtf = 158,
+    /// `struct pt_regs *bpf_task_pt_regs(task)`
+    TaskPtRegs = 175,
     /// `struct unix_sock *bpf_skc_to_unix_sock(sock)`
     SkcToUnixSock = 178,
 }
 
 /// Every helper that the programs call, with its name without `bpf_`.
-const HELPERS: [(Helper, &str); 17] = [
+const HELPERS: [(Helper, &str); 18] = [
     (Helper::MapLookupElem, "map_lookup_elem"),
     (Helper::KtimeGetNs, "ktime_get_ns"),
     (Helper::TailCall, "tail_call"),
@@ -187,6 +189,7 @@ const HELPERS: [(Helper, &str); 17] = [
     (Helper::InodeStorageGet, "inode_storage_get"),
     (Helper::TaskStorageGet, "task_storage_get"),
     (Helper::GetCurrentTaskBtf, "get_current_task_btf"),
+    (Helper::TaskPtRegs, "task_pt_regs"),
     (Helper::SkcToUnixSock, "skc_to_unix_sock"),
 ];
 

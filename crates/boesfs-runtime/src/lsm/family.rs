@@ -3,6 +3,8 @@
 //! ```text
 //! kernel hook ──► program of the family ──► table: the task's cgroup ──► program array of the hook ──► the sandbox's program
 //!                                            not there: 0                  nothing there: refused
+//! kernel hook ──► gate                  ──► table: the task's cgroup ──► refused
+//!                                            not there: 0
 //! ```
 //!
 //! One family is for the cgroups that have so many above them, and one for sandboxes, whose tasks are in no cgroup below. What it is made of lives as long as
@@ -17,9 +19,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use boesfs_codegen::bpf::Place as Target;
+use boesfs_codegen::bpf::{Place as Target, Program};
 use boesfs_codegen::emit::layout::{Data, Map, dir_bits, family, moves};
-use boesfs_codegen::emit::lsm::{Attach, PROGRAMS, dispatch, hooks};
+use boesfs_codegen::emit::lsm::{Attach, PROGRAMS, dispatch, gate, gates, hooks};
 use boesfs_codegen::object::PolicyObject;
 use rustix::fs::{
     AtFlags, FlockOperation, Mode, OFlags, XattrFlags, fgetxattr, flock, fsetxattr, fstat, mkdirat, openat, statat,
@@ -39,6 +41,8 @@ const NAME: &str = "boesfs.lsm";
 const ATTRIBUTE: &str = "user.boesfs";
 /// What the table is called in the kernel.
 const TABLE: &str = "boesfs_family";
+/// Places of other sandboxes that a new one looks at.
+const LOOKED_AT: usize = 64;
 /// How often the directory is looked for: whoever ends removes it.
 const TRIES: u32 = 100;
 /// How often, and after how long again, it is looked whether no directory moves.
@@ -48,6 +52,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The number of a hook that the programs of a family judge.
 pub(super) fn hook(name: &str) -> Option<u32> {
     hooks().zip(0..).find(|(hook, _)| *hook == name).map(|(_, number)| number)
+}
+
+/// The gates, as bits by number: all, where the kernel has what each of them is attached to, else none.
+pub(super) fn all_gates(types: &KernelTypes) -> u64 {
+    let all = gates().map(|(number, hook)| kind_of(types, Attach::Lsm(hook)).map(|_| 1 << number));
+    all.sum::<Option<u64>>().unwrap_or(0)
 }
 
 /// Who has the place of a cgroup already, if somebody does.
@@ -195,6 +205,8 @@ pub(super) struct Seat {
     arrays: Vec<(u32, OwnedFd)>,
     /// What keeps the programs of the family attached.
     links: Vec<OwnedFd>,
+    /// The gates that refuse, as bits.
+    gates: u64,
     id: u64,
     slot: usize,
     is_lent: bool,
@@ -220,12 +232,13 @@ pub(super) struct Told {
 }
 
 impl Seat {
-    /// Takes a place for the cgroup of `scope` and the hooks `wanted`, by number; makes what is not there yet. Gives the map that
-    /// [`Data::Moves`] is, too.
+    /// Takes a place for the cgroup of `scope`, the hooks `wanted` and the gates `refusing`, both by number; makes what is not there yet. Gives the map
+    /// that [`Data::Moves`] is, too.
     pub(super) fn take(
         scope: Scope,
         holder: Holder<'_>,
         wanted: u64,
+        refusing: u64,
         object: &PolicyObject,
         types: &KernelTypes,
     ) -> Result<(Seat, OwnedFd), LsmError> {
@@ -259,17 +272,21 @@ impl Seat {
                 .find(|slot| table.id(*slot).load(Ordering::Relaxed) == 0)
                 .ok_or_else(|| unshared(io::Error::other("too many sandboxes")))?,
         };
-        let claimed = table.claim(slot).load(Ordering::Relaxed);
+        let claims = wanted | refusing | table.claim(slot).load(Ordering::Relaxed);
         let mut arrays = Vec::new();
-        for number in bits(wanted | claimed) {
+        for number in bits(claims) {
+            if let Some((_, hook)) = gates().find(|(gate, _)| *gate == number) {
+                links.push(of_gate(&table, &map, (number, hook), types, &btf)?);
+                continue;
+            }
             let (array, link) = of_hook(&table, &map, number, scope.level, types, &btf)?;
             arrays.push((number, array));
             links.push(link);
         }
-        table.claim(slot).store(wanted | claimed, Ordering::Relaxed);
+        table.claim(slot).store(claims, Ordering::Relaxed);
         table.id(slot).store(scope.id, Ordering::Release);
         let is_lent = matches!(holder, Holder::Own(_));
-        Ok((Seat { home, map, table, arrays, links, id: scope.id, slot, is_lent }, moves))
+        Ok((Seat { home, map, table, arrays, links, gates: refusing, id: scope.id, slot, is_lent }, moves))
     }
 
     /// Puts these programs, each for the hook with this number, to where they are found once [`Seat::judge`] is told of it.
@@ -278,7 +295,7 @@ impl Seat {
         let old = self.table.word(self.slot).load(Ordering::Relaxed);
         let (index, other) =
             if old != 0 && old >> family::INDEX == u64::from(even) { (odd, even) } else { (even, odd) };
-        let mut word = u64::from(index) << family::INDEX;
+        let mut word = u64::from(index) << family::INDEX | self.gates;
         for (number, program) in programs {
             let array = self.arrays.iter().find(|(of, _)| *of == number);
             let (_, array) = array.ok_or_else(|| unshared(io::ErrorKind::NotFound))?;
@@ -322,7 +339,8 @@ impl Seat {
         if slot >= family::SLOTS {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        Ok(Seat { home, map, table, arrays, links: descriptors.collect(), id: told.id, slot, is_lent: false })
+        let links = descriptors.collect();
+        Ok(Seat { home, map, table, arrays, links, gates: 0, id: told.id, slot, is_lent: false })
     }
 
     /// Says that somebody else frees the place.
@@ -330,9 +348,14 @@ impl Seat {
         self.is_lent = true;
     }
 
-    /// How many programs of the family it relies on.
+    /// How many programs of the family lead to its own.
     pub(super) fn hooks(&self) -> usize {
         self.arrays.len()
+    }
+
+    /// How many gates refuse.
+    pub(super) fn gates(&self) -> u32 {
+        self.gates.count_ones()
     }
 }
 
@@ -463,30 +486,65 @@ fn of_hook(
     };
     let kind = kind_of(types, Attach::Lsm(name)).ok_or(KernelError::Types(Some(name.to_owned()))).map_err(kernel)?;
     let emitted = dispatch(number, level).map_err(|error| unshared(io::Error::other(error)))?;
-    let code: Vec<[u8; 8]> = emitted
-        .encoded(|place| match place {
-            Target::Family => sys::map_value(map),
-            Target::Programs => sys::map(&array),
-            _ => (0, 0),
-        })
-        .collect();
-    let load = sys::Load { name, code: &code, btf, func_info: &[], line_info: &[], kind };
-    let link = sys::attach(&sys::load_program(&load).map_err(kernel)?).map_err(kernel)?;
+    let link = attached(&emitted, name, kind, map, Some(&array), btf).map_err(kernel)?;
     let numbers =
         u64::from(shared::number(&array).map_err(kernel)?) | u64::from(shared::number(&link).map_err(kernel)?) << 32;
     table.hook(number).store(numbers, Ordering::Relaxed);
     Ok((array, link))
 }
 
-/// Frees the places of cgroups that are there no more: whoever had them was killed. The directory is locked.
+/// What keeps a gate attached; made where nobody has it.
+fn of_gate(
+    table: &Table,
+    map: &OwnedFd,
+    (number, hook): (u32, &'static str),
+    types: &KernelTypes,
+    btf: &OwnedFd,
+) -> Result<OwnedFd, LsmError> {
+    let kernel = |source| LsmError::Kernel { program: hook, source };
+    let known = table.hook(number).load(Ordering::Relaxed);
+    if let Ok(link) = sys::open(Numbered::Link, (known >> 32) as u32) {
+        return Ok(link);
+    }
+    let kind = kind_of(types, Attach::Lsm(hook)).ok_or(KernelError::Types(Some(hook.to_owned()))).map_err(kernel)?;
+    let emitted = gate(number).map_err(|error| unshared(io::Error::other(error)))?;
+    let link = attached(&emitted, hook, kind, map, None, btf).map_err(kernel)?;
+    let link_number = shared::number(&link).map_err(kernel)?;
+    table.hook(number).store(u64::from(link_number) << 32, Ordering::Relaxed);
+    Ok(link)
+}
+
+/// A program of the family, loaded and attached.
+fn attached(
+    emitted: &Program,
+    name: &str,
+    kind: Kind<'_>,
+    map: &OwnedFd,
+    programs: Option<&OwnedFd>,
+    btf: &OwnedFd,
+) -> Result<OwnedFd, KernelError> {
+    let code: Vec<[u8; 8]> = emitted
+        .encoded(|place| match (place, programs) {
+            (Target::Family, _) => sys::map_value(map),
+            (Target::Programs, Some(programs)) => sys::map(programs),
+            _ => (0, 0),
+        })
+        .collect();
+    let load = sys::Load { name, code: &code, btf, func_info: &[], line_info: &[], kind };
+    sys::attach(&sys::load_program(&load)?)
+}
+
+/// Frees places of cgroups that are there no more: whoever had them was killed. Of all that are taken it looks at [`LOOKED_AT`], those of the own row first:
+/// where the next sandbox begins is as good as random, so the others come to their turn. The directory is locked.
 fn remove_left_behind(home: &Home, table: &Table, own: u64) {
     // That of a mount is for opening others alone, and of no use to find a cgroup by.
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let Ok(hierarchy) = openat(&home.hierarchy, ".", flags, Mode::empty()) else { return };
     let mut arrays = None;
-    for slot in 0..family::SLOTS {
-        let id = table.id(slot).load(Ordering::Relaxed);
-        if id == 0 || id == own || shared::cgroup_exists(&hierarchy, id) {
+    let slots = (ways(own).start..family::SLOTS).chain(0..ways(own).start);
+    let taken = slots.map(|slot| (slot, table.id(slot).load(Ordering::Relaxed)));
+    for (slot, id) in taken.filter(|(_, id)| *id != 0 && *id != own).take(LOOKED_AT) {
+        if shared::cgroup_exists(&hierarchy, id) {
             continue;
         }
         let arrays: &Vec<OwnedFd> = arrays.get_or_insert_with(|| {

@@ -6,6 +6,7 @@
 //! - a hook that no rule needs is left alone;
 //! - programs are attached by descriptors of the agent and of the [`Keeper`]: they outlive the last process of the sandbox.
 
+mod calls;
 mod cgroup;
 mod family;
 mod keeper;
@@ -35,10 +36,11 @@ use crate::kernel::events::{Below, Reader};
 use crate::kernel::program::{Loaded, create_moves};
 use crate::kernel::sys::{self, Kind};
 use crate::kernel::{KernelError, KernelTypes};
-use crate::sandbox::handed;
+use crate::sandbox::{Calls, handed};
 
 use family::{Holder, Seat};
 
+pub use calls::{Reason, need_filter, refused_by};
 pub use cgroup::{Cgroup, Scope};
 pub use keeper::Keeper;
 pub use mounts::Tree;
@@ -107,6 +109,9 @@ pub enum LsmError {
         "{} maps user ids, and the policy has conditions on `owner`: use --hook fuse", .0.display()
     )]
     Mapped(std::path::PathBuf),
+    /// A file system was mounted meanwhile that the sandbox would have a filter of system calls for.
+    #[error("{} was mounted while the sandbox was set up: start it again", .0.display())]
+    Mounted(std::path::PathBuf),
     /// The sandbox's cgroup or mounts cannot be looked at.
     #[error("cannot {what}: {source}")]
     System {
@@ -174,6 +179,19 @@ pub enum Access {
     Unasked,
 }
 
+/// What programs are loaded for, besides the policy.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// The class of all subjects; none: each has that of its user, its groups and its executable.
+    pub class: Option<ClassId>,
+    /// Whose tasks they judge.
+    pub scope: Scope,
+    /// Whether access(2) is asked about.
+    pub access: Access,
+    /// Who refuses the calls that reach around the tree: these programs, or a filter; none: nobody, it is no sandbox.
+    pub calls: Option<Calls>,
+}
+
 /// How long the steps of [`Guard::load`] took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Took {
@@ -186,8 +204,12 @@ pub struct Took {
 }
 
 /// Hooks that older kernels lack, where another one is asked as well.
-const COVERED: [(&str, &str); 4] = [
+const COVERED: [(&str, &str); 7] = [
     ("file_truncate", "path_truncate"),
+    ("file_ioctl_compat", "file_ioctl"),
+    // These have no such system calls either.
+    ("inode_file_getattr", "file_ioctl"),
+    ("inode_file_setattr", "file_ioctl"),
     ("inode_set_acl", "inode_setxattr"),
     ("inode_remove_acl", "inode_removexattr"),
     ("inode_get_acl", "inode_getxattr"),
@@ -197,20 +219,14 @@ const COVERED: [(&str, &str); 4] = [
 const NUMBER_BYTES: u32 = 16;
 
 impl Guard {
-    /// Loads and attaches the programs that `object` needs for subjects of `class` in `scope`; without a
-    /// class, each subject has that of its user, its groups and its executable.
+    /// Loads and attaches the programs that `object` needs on these terms.
     ///
     /// Threads share the work, and are gone when it is done. `replaced` is what judges them now, if something does.
     ///
     /// # Errors
     /// The kernel lacks a hook that a rule needs, or refuses a program.
-    pub fn load(
-        object: &PolicyObject,
-        class: Option<ClassId>,
-        scope: Scope,
-        access: Access,
-        replaced: Option<&Armed>,
-    ) -> Result<Guard, LsmError> {
+    pub fn load(object: &PolicyObject, terms: Terms, replaced: Option<&Armed>) -> Result<Guard, LsmError> {
+        let Terms { class, scope, access, calls } = terms;
         if cfg!(not(target_arch = "x86_64")) {
             return Err(LsmError::Processor);
         }
@@ -261,6 +277,9 @@ impl Guard {
             if !is_form(object, program, in_union) {
                 continue;
             }
+            if calls == Some(Calls::Filtered) && calls::FILE_ATTRIBUTES.contains(&program.name) {
+                continue;
+            }
             let (Attach::Lsm(hook) | Attach::Exit(hook)) = program.attach;
             let has = |hook| family::kind_of(&types, Attach::Lsm(hook)).is_some();
             let op = asked.iter().next().unwrap_or(Op::Rename);
@@ -281,7 +300,8 @@ impl Guard {
                 None if scope.is_locked => Holder::Gone,
                 None => Holder::Unknown,
             };
-            match Seat::take(scope, holder, wanted, object, &types) {
+            let refusing = if calls == Some(Calls::Gated) { family::all_gates(&types) } else { 0 };
+            match Seat::take(scope, holder, wanted, refusing, object, &types) {
                 Ok((taken, moves)) => {
                     (seat, shared) = (Some(taken), Some(moves));
                     chosen.retain(|(program, _)| !family::is_about_renames(program.attach));
@@ -363,6 +383,12 @@ impl Guard {
         self.seat.as_ref().map(Seat::hooks)
     }
 
+    /// How many gates refuse the calls that a filter would; none, where there must be one.
+    #[must_use]
+    pub fn gates(&self) -> u32 {
+        self.seat.as_ref().map_or(0, Seat::gates)
+    }
+
     /// Why the programs are attached by themselves, where that was not meant to be.
     #[must_use]
     pub fn unshared(&self) -> Option<&LsmError> {
@@ -389,6 +415,11 @@ impl Guard {
         totals: &Doubts,
     ) -> Result<Armed, LsmError> {
         let kernel = |program: &'static str| move |source| LsmError::Kernel { program, source };
+        if let (Tree::Sandbox(init), 1..) = (tree, self.gates())
+            && let Some(path) = mounts::with_requests(Some(init))?
+        {
+            return Err(LsmError::Mounted(path));
+        }
         let told = mounts::tell(&self.loaded, &self.learn, keeper.cgroup(), tree, tables, self.asks_owner)?;
         let mut change = None;
         let held = match &mut self.seat {

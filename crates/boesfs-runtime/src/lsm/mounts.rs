@@ -37,6 +37,11 @@ const MOVED_HERE: [&str; 18] = [
 /// File systems of control groups.
 const CONTROL: [&str; 2] = ["cgroup", "cgroup2"];
 
+/// File systems whose requests ([ioctl(2)]) make, copy or remove trees or names.
+///
+/// [ioctl(2)]: https://man7.org/linux/man-pages/man2/ioctl.2.html
+const WITH_REQUESTS: [&str; 3] = ["bcachefs", "btrfs", "ocfs2"];
+
 /// One line of mountinfo.
 struct Mounted {
     id: u64,
@@ -285,6 +290,14 @@ pub(super) fn refuse_mapped() -> Result<(), LsmError> {
         Some(mounted) => Err(LsmError::Mapped(mounted.path)),
         None => Ok(()),
     }
+}
+
+/// A mount that this process sees, or that with the number `process`, whose file system has requests of its own for trees and names, if there is one.
+pub(super) fn with_requests(process: Option<Pid>) -> Result<Option<PathBuf>, LsmError> {
+    let process = process.map_or_else(|| "self".to_owned(), |pid| pid.as_raw_nonzero().to_string());
+    let text = fs::read(format!("/proc/{process}/mountinfo")).map_err(system("read the mounts"))?;
+    let mut mounts = text.split(|byte| *byte == b'\n').filter_map(parse);
+    Ok(mounts.find(|mounted| WITH_REQUESTS.contains(&mounted.kind.as_str())).map(|mounted| mounted.path))
 }
 
 /// The number of the mount that a descriptor leads to.

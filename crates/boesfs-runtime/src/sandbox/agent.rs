@@ -70,7 +70,7 @@ pub enum RunError {
 /// [`RunError`]; in both cases nothing of the workload is left.
 pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
     refuse_directories()?;
-    let filter = Filter::new(plan.tracing, plan.allocation)?;
+    let filter = Filter::of(plan)?;
     // Where the caller ignores it, children would be reaped before anyone could ask how they ended.
     sys::set_disposition(libc::SIGCHLD, Disposition::Default);
     let taken = SignalSet::of(&TAKEN);
@@ -86,7 +86,14 @@ pub fn run(plan: &Plan, layer: &mut dyn Layer, note: &mut dyn FnMut(&str)) -> Re
         Fork::Child => {
             drop((channel, opens));
             let gate = waits.as_ref();
-            children::setup(&Inherited { plan, filter: &filter, channel: &theirs, gate, terminal: &terminal, signals })
+            children::setup(&Inherited {
+                plan,
+                filter: filter.as_ref(),
+                channel: &theirs,
+                gate,
+                terminal: &terminal,
+                signals,
+            })
         }
         Fork::Parent(pid) => pid,
     };

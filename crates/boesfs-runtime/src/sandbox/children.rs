@@ -39,7 +39,8 @@ use super::{dev, find, handed};
 /// What the children inherit from the agent.
 pub(super) struct Inherited<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) filter: &'a Filter,
+    /// What refuses system calls, unless something else does.
+    pub(super) filter: Option<&'a Filter>,
     pub(super) channel: &'a OwnedFd,
     /// Where the command's process hears that the sandbox is under guard, if it is to wait for that.
     pub(super) gate: Option<&'a OwnedFd>,
@@ -101,7 +102,7 @@ fn init(inherited: &Inherited<'_>, tree: &Tree, devices: &OwnedFd, done: OwnedFd
     let _ = rustix::io::write(&done, b"r");
     drop(done);
     // Nothing that the workload could reach: it need not wait for it.
-    if inherited.filter.apply().is_err() {
+    if inherited.filter.is_some_and(|filter| filter.apply().is_err()) {
         sys::exit(1);
     }
     let Ok(channel) = inherited.channel.try_clone() else { sys::exit(1) };
@@ -184,7 +185,7 @@ fn try_workload(inherited: &Inherited<'_>, tree: &Tree, ready: &OwnedFd) -> Resu
     }
     privileges::drop_all_but(inherited.plan.keep)?;
     handed::confine(inherited.plan)?;
-    inherited.filter.apply()
+    inherited.filter.map_or(Ok(()), Filter::apply)
 }
 
 /// Waits until the process at the other end of a pipe is done with its part.

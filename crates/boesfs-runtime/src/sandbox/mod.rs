@@ -33,5 +33,6 @@ pub mod zones;
 pub use agent::{Ended, RunError, run};
 pub use error::SetupError;
 pub use namespaces::Privilege;
-pub use seccomp::{Allocation, Tracing};
+pub use seccomp::{Allocation, Calls, Tracing};
 pub use sys::provide;
+pub use terminal::has_terminal;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rustix::thread::CapabilitySet;
 
-use super::seccomp::{Allocation, Tracing};
+use super::seccomp::{Allocation, Calls, Tracing};
 use super::zones::{Access, Zone};
 use crate::kmod::KmodTree;
 
@@ -64,6 +64,8 @@ pub struct Plan {
     pub tracing: Tracing,
     /// Whether files' blocks can be allocated apart from writing.
     pub allocation: Allocation,
+    /// Who refuses the system calls that reach around the tree.
+    pub calls: Calls,
     /// The file `cgroup.procs` of the cgroup whose tasks are judged, where a hook judges tasks and not a tree of its own.
     pub cgroup: Option<Arc<OwnedFd>>,
     /// What runs.

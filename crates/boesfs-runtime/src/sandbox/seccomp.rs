@@ -8,7 +8,7 @@
 //! | `clone` with `CLONE_PARENT` | the command's siblings are the agent's children: one that it never waits for keeps the pid namespace, and so the agent, from ending |
 //! | `bpf`, `perf_event_open`, kexec, modules, `userfaultfd`, keyrings, `io_uring_*` | kernel surface that a file sandbox has no use for; keyrings outlive it |
 //! | `ioctl(TIOCSTI)`, `ioctl(TIOCLINUX)` | types into the terminal that the shell outside reads next |
-//! | the ioctls of btrfs that make, copy and remove subvolumes | they do to trees what no rule was asked about: a snapshot has its files under new names |
+//! | the ioctls of btrfs and bcachefs that make, copy and remove subvolumes, and that of ocfs2 that copies a file | they do to trees what no rule was asked about: a snapshot has its files under new names |
 //! | `file_getattr`, `file_setattr` | ioctls by another way, which hooks do not see |
 //! | every call of a 32-bit ABI, or x32 | the filter would have to know each call twice |
 
@@ -20,6 +20,7 @@ use seccompiler::{
 };
 
 use super::error::SetupError;
+use super::plan::Plan;
 
 /// Whether a file that was opened to be appended to can be changed elsewhere by calls that a hook may not see: fallocate(2)
 /// and its kin, pwritev2(2) with `RWF_NOAPPEND`, and io_submit(2), whose requests may say so too.
@@ -30,6 +31,15 @@ pub enum Allocation {
     /// `EOPNOTSUPP`, as where a file system or a kernel cannot (io_submit: `EPERM`): for a hook that does not see them, where
     /// something may be appended to but not written.
     Unsupported,
+}
+
+/// Who refuses the system calls that reach around the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// A filter, through which every call passes.
+    Filtered,
+    /// The hook, where the kernel comes to what such a call would do. Not for [`Allocation::Unsupported`] and [`Tracing::Refused`].
+    Gated,
 }
 
 /// Whether the workload may look into the memory of its own processes.
@@ -103,16 +113,35 @@ const ALLOCATING: [u32; 8] = [0x5828, 0x5829, 0x582a, 0x582b, 0x5839, 0x586d, 0x
 const NOAPPEND: u32 = 0x20;
 
 /// Requests that are refused: what types into a terminal, and what makes, copies and removes trees of btrfs
-/// (`BTRFS_IOC_SNAP_CREATE`, `SUBVOL_CREATE`, `SNAP_DESTROY`, `SNAP_CREATE_V2`, `SUBVOL_CREATE_V2`, `SNAP_DESTROY_V2`).
-const REQUESTS: [libc::c_ulong; 8] =
-    [libc::TIOCSTI, libc::TIOCLINUX, 0x5000_9401, 0x5000_940e, 0x5000_940f, 0x5000_9417, 0x5000_9418, 0x5000_943f];
+/// (`BTRFS_IOC_SNAP_CREATE`, `SUBVOL_CREATE`, `SNAP_DESTROY`, `SNAP_CREATE_V2`, `SUBVOL_CREATE_V2`, `SNAP_DESTROY_V2`) and of bcachefs
+/// (`BCH_IOCTL_SUBVOLUME_CREATE`, `_DESTROY`), and `OCFS2_IOC_REFLINK`.
+const REQUESTS: [libc::c_ulong; 11] = [
+    libc::TIOCSTI,
+    libc::TIOCLINUX,
+    0x5000_9401,
+    0x5000_940e,
+    0x5000_940f,
+    0x5000_9417,
+    0x5000_9418,
+    0x5000_943f,
+    0x4020_bc10,
+    0x4020_bc11,
+    0x4018_6f04,
+];
 
 /// The filter, ready to be applied.
 pub(super) struct Filter(BpfProgram);
 
 impl Filter {
+    /// The filter that `plan` asks for, if it does.
+    pub(super) fn of(plan: &Plan) -> Result<Option<Filter>, SetupError> {
+        let gated =
+            plan.calls == Calls::Gated && plan.tracing == Tracing::Allowed && plan.allocation == Allocation::Judged;
+        if gated { Ok(None) } else { Filter::new(plan.tracing, plan.allocation).map(Some) }
+    }
+
     /// Compiles the filter for this machine.
-    pub(super) fn new(tracing: Tracing, allocation: Allocation) -> Result<Filter, SetupError> {
+    fn new(tracing: Tracing, allocation: Allocation) -> Result<Filter, SetupError> {
         compile(tracing, allocation)
             .map_err(|error| SetupError::new("make the system call filter", std::io::Error::other(error.to_string())))
     }

@@ -26,10 +26,23 @@ pub(super) struct Terminal {
     lent: bool,
 }
 
+/// Whether a command gets a terminal of this process: to control its processes, or as standard input, output or error.
+#[must_use]
+pub fn has_terminal() -> bool {
+    isatty(rustix::stdio::stdin())
+        || isatty(rustix::stdio::stdout())
+        || isatty(rustix::stdio::stderr())
+        || controlling().is_some()
+}
+
+fn controlling() -> Option<OwnedFd> {
+    open("/dev/tty", OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).ok()
+}
+
 impl Terminal {
     /// The controlling terminal, if there is one.
     pub(super) fn open() -> Terminal {
-        let device = open("/dev/tty", OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty()).ok();
+        let device = controlling();
         let mut terminal = Terminal { device, lent: false };
         let interactive = isatty(rustix::stdio::stdin()) && isatty(rustix::stdio::stdout());
         terminal.lent = interactive && terminal.is_ours();

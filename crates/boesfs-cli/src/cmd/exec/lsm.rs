@@ -9,15 +9,16 @@ use boesfs_codegen::object::PolicyObject;
 use boesfs_lang::subjects::ClassId;
 use boesfs_runtime::audit::Recorder;
 use boesfs_runtime::hook::Hook;
-use boesfs_runtime::lsm::{self, Access, Armed, Cgroup, Doubts, Guard, Keeper, Tree};
+use boesfs_runtime::lsm::{self, Access, Armed, Cgroup, Doubts, Guard, Keeper, Reason, Terms, Tree};
 use boesfs_runtime::sandbox::layer::{Layer, Members};
 use boesfs_runtime::sandbox::plan::{Plan, Root};
 use boesfs_runtime::sandbox::session::Classes;
 use boesfs_runtime::sandbox::zones;
-use boesfs_runtime::sandbox::{self, Allocation, Ended};
+use boesfs_runtime::sandbox::{self, Allocation, Calls, Ended};
 use rustix::thread::CapabilitySet;
 
 use super::{ExecArgs, finish, note, plan, recorder, renew, tell};
+use crate::causes::with_causes;
 
 /// A policy that the kernel has.
 pub(super) struct Prepared {
@@ -25,6 +26,8 @@ pub(super) struct Prepared {
     class: Option<ClassId>,
     keeper: Keeper,
     guard: Guard,
+    /// Why system calls are filtered, if they are.
+    filtered: Option<Reason>,
 }
 
 /// Has the kernel take the policy, for a cgroup that has no task yet.
@@ -36,8 +39,10 @@ pub(super) fn prepare(args: &ExecArgs, object: &PolicyObject, classes: &Classes)
     lsm::fits(object)?;
     // Forked first: there is one thread.
     let keeper = Keeper::start(Cgroup::new()?)?;
-    let guard = load(args, object, class, &keeper, None)?;
-    Ok(Prepared { class, keeper, guard })
+    let filtered = lsm::need_filter(object, class)?;
+    let guard = load(args, object, class, &keeper, Some(lsm::refused_by(filtered.as_ref())), None)?;
+    let filtered = filtered.or((guard.gates() == 0).then_some(Reason::Ungated));
+    Ok(Prepared { class, keeper, guard, filtered })
 }
 
 /// Loads the programs for the keeper's cgroup; shows what the verifier has to say, if anything.
@@ -46,18 +51,17 @@ pub(super) fn load(
     object: &PolicyObject,
     class: Option<ClassId>,
     keeper: &Keeper,
+    calls: Option<Calls>,
     replaced: Option<&Armed>,
 ) -> Result<Guard> {
-    let guard = Guard::load(object, class, keeper.cgroup().scope(), access(args), replaced).inspect_err(|error| {
+    let access = if args.judge_access { Access::Judged } else { Access::Unasked };
+    let terms = Terms { class, scope: keeper.cgroup().scope(), access, calls };
+    let guard = Guard::load(object, terms, replaced).inspect_err(|error| {
         if let (true, Some(log)) = (args.verbose, error.log()) {
             eprintln!("{log}");
         }
     })?;
     Ok(guard)
-}
-
-fn access(args: &ExecArgs) -> Access {
-    if args.judge_access { Access::Judged } else { Access::Unasked }
 }
 
 /// Runs the command under `object`.
@@ -66,16 +70,24 @@ pub(super) fn run(
     object: PolicyObject,
     classes: &Classes,
     keep: CapabilitySet,
-    Prepared { class, keeper, guard }: Prepared,
+    Prepared { class, keeper, guard, filtered }: Prepared,
 ) -> Result<Ended> {
     let root = Root::Native(zones::Access::Full);
     if args.verbose {
         tell::setup(Hook::Lsm, &object.manifest, classes, &root);
+        match &filtered {
+            Some(reason) => eprintln!("boesfs: each system call passes through a filter: {reason}"),
+            None => eprintln!(
+                "boesfs: no system call is filtered: {} programs that all sandboxes share refuse what reaches around the tree",
+                guard.gates()
+            ),
+        }
         tell_programs(&guard);
     }
+    let calls = lsm::refused_by(filtered.as_ref());
     let allocation = if guard.appends_only() { Allocation::Unsupported } else { Allocation::Judged };
     let plan = plan(args, &object.manifest, root, keep)?;
-    let plan = Plan { allocation, cgroup: Some(Arc::new(keeper.cgroup().procs()?)), ..plan };
+    let plan = Plan { allocation, calls, cgroup: Some(Arc::new(keeper.cgroup().procs()?)), ..plan };
     let recorder = recorder(args, &object.manifest, &object.tables, classes)?;
     let doubts = Doubts::default();
     let mut layer = Lsm {
@@ -84,6 +96,8 @@ pub(super) fn run(
         object,
         class,
         keeper: &keeper,
+        calls,
+        allocation,
         guard: Some(guard),
         recorder: recorder.clone(),
         doubts: doubts.clone(),
@@ -135,6 +149,9 @@ struct Lsm<'a> {
     /// That of everyone; none: each subject's own.
     class: Option<ClassId>,
     keeper: &'a Keeper,
+    /// What the sandbox was set up with.
+    calls: Calls,
+    allocation: Allocation,
     guard: Option<Guard>,
     recorder: Recorder,
     doubts: Doubts,
@@ -178,10 +195,14 @@ impl Layer for Lsm<'_> {
                 Hook::Lsm
             ));
         }
+        if self.allocation == Allocation::Judged && lsm::appends_only(&new.object, class) {
+            return Err("something may be appended to that may not be written, and fallocate(2), which the hook does not see apart, is open to \
+                        the command: start the sandbox anew"
+                .to_owned());
+        }
         let members = *members;
-        let scope = self.keeper.cgroup().scope();
-        let guard = Guard::load(&new.object, class, scope, access(self.args), Some(armed))
-            .map_err(|error| error.to_string())?;
+        let guard = load(self.args, &new.object, class, self.keeper, Some(self.calls), Some(armed))
+            .map_err(|error| with_causes(error.as_ref()))?;
         let recorder = self.recorder.named(new.names);
         let armed = guard.arm(self.keeper, Tree::Sandbox(members.init), &new.object.tables, recorder, &self.doubts);
         self.armed = Some((armed.map_err(|error| error.to_string())?, members));

@@ -25,7 +25,7 @@ use boesfs_runtime::audit::{Names, Recorder, Streams};
 use boesfs_runtime::hook::Hook;
 use boesfs_runtime::sandbox::plan::{Command, Plan, Root, StartDir, Sys};
 use boesfs_runtime::sandbox::session::Classes;
-use boesfs_runtime::sandbox::{Allocation, Ended, RunError, SetupError, Tracing, privileges};
+use boesfs_runtime::sandbox::{Allocation, Calls, Ended, RunError, SetupError, Tracing, privileges};
 use clap::{ArgAction, Args};
 use rustix::thread::CapabilitySet;
 
@@ -226,6 +226,7 @@ fn plan(args: &ExecArgs, manifest: &Manifest, root: Root, keep: CapabilitySet) -
         // Whoever traces the holder of a role holds it too.
         tracing: if manifest.subjects.exes.is_empty() { Tracing::Allowed } else { Tracing::Refused },
         allocation: Allocation::Judged,
+        calls: Calls::Filtered,
         cgroup: None,
         command: command(args)?,
     })

@@ -60,7 +60,7 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
         bail!(UNTOLD);
     }
     let keeper = Keeper::start(Cgroup::existing(path)?)?;
-    let guard = lsm::load(args, object, class, &keeper, None)?;
+    let guard = lsm::load(args, object, class, &keeper, None, None)?;
     if guard.appends_only() {
         eprintln!("boesfs: {GOES_AROUND}");
     }
@@ -81,7 +81,7 @@ pub(super) fn run(args: &ExecArgs, object: &PolicyObject, classes: &Classes, pat
     let mut policy = Policed { manifest: manifest.clone(), class };
     let end = interrupts.or_empty(keeper.cgroup(), &mut || {
         let new = policy.renewed(args)?;
-        let guard = lsm::load(args, &new.object, new.class, &keeper, Some(&armed))
+        let guard = lsm::load(args, &new.object, new.class, &keeper, None, Some(&armed))
             .map_err(|error| with_causes(error.as_ref()))?;
         if guard.appends_only() && !args.best_effort {
             return Err(format!("something may be appended to that may not be written: {GOES_AROUND}"));

@@ -5,7 +5,7 @@
 //! the other one is for the policy that takes its place.
 
 /// Another number for what does not fit to what is described here.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Bits of the number of a row.
 pub const ROW_BITS: u32 = 12;
@@ -19,8 +19,8 @@ pub const SLOTS: usize = ROWS * WAYS;
 pub const ROW_BYTES: usize = 16 * WAYS;
 /// In a row, `u64`s: the ids of the cgroups; 0: nobody's.
 pub const IDS: usize = 0;
-/// In a row, `u64`s, by way: bit `n` says that a program is there for hook `n` of [`hooks`](crate::emit::lsm::hooks), and from [`INDEX`] on
-/// stands the index. 0: nothing is judged. One word: nobody sees half of it.
+/// In a row, `u64`s, by way: bit `n` says that a program is there for hook `n` of [`hooks`](crate::emit::lsm::hooks), or that the gate with that
+/// number of [`gates`](crate::emit::lsm::gates) refuses, and from [`INDEX`] on stands the index. 0: nothing is judged. One word: nobody sees half of it.
 pub const WORDS: usize = 8 * WAYS;
 /// Bits of a word before the index.
 pub const INDEX: u32 = 48;
@@ -33,7 +33,8 @@ pub const CLAIMS: usize = ROWS * ROW_BYTES;
 pub const MOVES: usize = CLAIMS + 8 * SLOTS;
 /// `u64`s: the numbers of the links of the programs about renames.
 pub const RENAMES: usize = MOVES + 8;
-/// `u64`s by hook: the number of its program array in the lower half, and that of the link of its program in the upper one. 0: none.
+/// `u64`s by hook or gate: the number of its program array, which a gate does not have, in the lower half, and that of the link of its program in the
+/// upper one. 0: none.
 pub const HOOKS: usize = RENAMES + 16;
 /// Bytes of the table.
 pub const BYTES: usize = (HOOKS + 8 * INDEX as usize).next_multiple_of(4096);

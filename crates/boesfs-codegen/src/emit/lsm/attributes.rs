@@ -11,7 +11,7 @@ use crate::emit::Facts;
 use crate::emit::layout::{Data, session};
 
 use super::entries::{Asked, Object, answer, ask, found, object, plain};
-use super::scope::{ARGS, Owner, Source, arguments, begin, forget, peek};
+use super::scope::{ARGS, Owner, Source, arguments, begin, forget, peek, system_call};
 
 use Reg as R;
 
@@ -22,6 +22,12 @@ const NAME: i16 = ARGS - 16;
 const ATTR_TIMES: i32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
 const ATTR_SIZE: i32 = 1 << 3;
 
+/// The requests of ioctl(2) that get and set what file_getattr(2) and file_setattr(2) do.
+const FS_IOC_FSGETXATTR: u32 = 0x801c_581f;
+const FS_IOC_FSSETXATTR: u32 = 0x401c_5820;
+/// The numbers of ioctl(2): native, of x32 and of 32-bit programs.
+const IOCTL: [i32; 3] = [16, 514, 54];
+
 pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     inode_setattr(a, facts);
     xattr(a, facts, "lsm_inode_setxattr", &[(Arg::Flags, Source::Hook(5)), (Arg::Size, Source::HookWide(4))]);
@@ -29,6 +35,22 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     // Flags of setxattr(2) mean nothing for an ACL, and are not told.
     acl(a, facts, "lsm_inode_set_acl", &[(Arg::Size, Source::AclSize(3))]);
     acl(a, facts, "lsm_inode_remove_acl", &[]);
+    file_attributes(a, facts, "lsm_inode_file_getattr", FS_IOC_FSGETXATTR);
+    file_attributes(a, facts, "lsm_inode_file_setattr", FS_IOC_FSSETXATTR);
+}
+
+/// file_getattr(2) and file_setattr(2) do what a request of ioctl(2) does, and are asked as that one. The kernel comes here for ioctl(2) as well, which
+/// was asked already.
+fn file_attributes(a: &mut Assembler, facts: Facts<'_>, name: &str, request: u32) {
+    let pass = begin(a, name);
+    a.note("not by ioctl(2)");
+    system_call(a);
+    for call in IOCTL {
+        a.branch(Test::Eq, R::R0, call, pass);
+    }
+    a.note("the object");
+    object(a, Object::Dentry(0));
+    ask(a, facts, Object::Dentry(0), Op::Ioctl, &[(Arg::Flags, Source::Number(request))], pass);
 }
 
 /// The hook has a mapping of ids before the dentry, but not on older kernels: the session says.

@@ -74,7 +74,9 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     both(a, "lsm_mmap_file", |a, name, form| mmap_file(a, facts, name, form));
     both(a, "lsm_file_lock", |a, name, form| file_lock(a, facts, name, form));
     both(a, "lsm_file_fcntl", |a, name, form| file_fcntl(a, facts, name, form));
-    both(a, "lsm_file_ioctl", |a, name, form| one(a, facts, name, form, Op::Ioctl, &request));
+    for name in ["lsm_file_ioctl", "lsm_file_ioctl_compat"] {
+        both(a, name, |a, name, form| one(a, facts, name, form, Op::Ioctl, &request));
+    }
     one(a, facts, "lsm_path_truncate", Object::Path, Op::Truncate, &[]);
     one(a, facts, "lsm_path_mkdir", Object::Entry, Op::Mkdir, &[(Arg::Mode, Source::Hook(2))]);
     path_mknod(a, facts);

@@ -23,6 +23,7 @@ mod entries;
 mod executables;
 mod family;
 mod find;
+mod gates;
 mod learn;
 mod moves;
 mod renames;
@@ -39,6 +40,7 @@ use super::Facts;
 
 pub use autoload::autoloaded;
 pub use family::{dispatch, hooks};
+pub use gates::{gate, gates};
 pub use learn::{ARM, LEARN, learned};
 
 /// What a program is attached to.
@@ -92,7 +94,7 @@ const fn on(name: &'static str, section: &'static str, hook: &'static str, ops: 
 const OPENING: [Op; 6] = [Op::Read, Op::Write, Op::Append, Op::Exec, Op::List, Op::Create];
 
 /// Every program. The sections begin with `?`, which libbpf takes for "not loaded unless asked for": a kernel may lack a hook.
-pub const PROGRAMS: [LsmProgram; 44] = [
+pub const PROGRAMS: [LsmProgram; 48] = [
     on("lsm_file_open", "?lsm/file_open", "file_open", &OPENING),
     on("lsm_file_open_path", "?lsm/file_open", "file_open", &OPENING),
     // What comes from outside of the tree is refused, whatever the rules: asked wherever anything is judged.
@@ -109,6 +111,9 @@ pub const PROGRAMS: [LsmProgram; 44] = [
     on("lsm_file_fcntl_path", "?lsm/file_fcntl", "file_fcntl", &[Op::Lock, Op::Write]),
     on("lsm_file_ioctl", "?lsm/file_ioctl", "file_ioctl", &[Op::Ioctl]),
     on("lsm_file_ioctl_path", "?lsm/file_ioctl", "file_ioctl", &[Op::Ioctl]),
+    // Of 32-bit programs; older kernels ask the hook before.
+    on("lsm_file_ioctl_compat", "?lsm/file_ioctl_compat", "file_ioctl_compat", &[Op::Ioctl]),
+    on("lsm_file_ioctl_compat_path", "?lsm/file_ioctl_compat", "file_ioctl_compat", &[Op::Ioctl]),
     on("lsm_path_mkdir", "?lsm/path_mkdir", "path_mkdir", &[Op::Mkdir]),
     on("lsm_path_mknod", "?lsm/path_mknod", "path_mknod", &[Op::Create, Op::Mknod]),
     on("lsm_path_symlink", "?lsm/path_symlink", "path_symlink", &[Op::Symlink]),
@@ -131,6 +136,8 @@ pub const PROGRAMS: [LsmProgram; 44] = [
     on("lsm_inode_get_acl", "?lsm/inode_get_acl", "inode_get_acl", &[Op::Getxattr]),
     on("lsm_inode_set_acl", "?lsm/inode_set_acl", "inode_set_acl", &[Op::Chmod, Op::Setxattr]),
     on("lsm_inode_remove_acl", "?lsm/inode_remove_acl", "inode_remove_acl", &[Op::Chmod, Op::Setxattr]),
+    on("lsm_inode_file_getattr", "?lsm/inode_file_getattr", "inode_file_getattr", &[Op::Ioctl]),
+    on("lsm_inode_file_setattr", "?lsm/inode_file_setattr", "inode_file_setattr", &[Op::Ioctl]),
     on("lsm_inode_permission", "?lsm/inode_permission", "inode_permission", &[Op::Stat]),
     on("lsm_unix_stream_connect", "?lsm/unix_stream_connect", "unix_stream_connect", &[Op::Write]),
     on("lsm_unix_may_send", "?lsm/unix_may_send", "unix_may_send", &[Op::Write]),

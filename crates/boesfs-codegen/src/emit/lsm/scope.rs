@@ -142,6 +142,18 @@ pub(super) fn forget(a: &mut Assembler, value: Reg, by: Reg) {
     a.alu(AluOp::Xor, value, by);
 }
 
+/// r0 = the number of the system call that the task is in, without the bit of x32. Changes r1 to r5.
+pub(super) fn system_call(a: &mut Assembler) {
+    /// `orig_ax` of `struct pt_regs` of x86-64, which programs of these hooks are for.
+    const ORIG_AX: i16 = 15 * 8;
+    const X32: i32 = 0x4000_0000;
+    a.helper(Helper::GetCurrentTaskBtf);
+    a.mov(R::R1, R::R0);
+    a.helper(Helper::TaskPtRegs);
+    a.load(Size::B8, R::R0, R::R0, ORIG_AX);
+    a.alu32(AluOp::And, R::R0, !X32);
+}
+
 /// Whose owner the argument `owner` is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
@@ -168,6 +180,8 @@ pub(super) enum Source {
     Permissions,
     /// The size of the ACL whose address is this argument of the kernel hook, as setxattr(2) takes it.
     AclSize(u8),
+    /// This number.
+    Number(u32),
 }
 
 /// Bits of `f_flags` that an open(2) can have: not the kernel's own.
@@ -237,6 +251,7 @@ pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source
                     a.mov32(R::R1, R::R1);
                 }
             }
+            Source::Number(number) => a.wide(R::R1, u64::from(*number)),
             Source::FileFlags(file) => {
                 a.load(Size::B8, R::R1, R::R10, *file);
                 a.load_field(Size::B4, R::R1, R::R1, Field::FILE_FLAGS);
