@@ -18,10 +18,10 @@ pub(super) enum Outcome {
     StoppedBy(&'static str),
     /// As `Stopped`; natively there is nothing to get through to, for this reason.
     StoppedWithoutControl(&'static str, #[expect(dead_code, reason = "for the reader of the table")] &'static str),
-    /// As `Stopped`, in the one or the other way, by what the kernel has.
-    Either(&'static str, &'static str),
     /// It gets through, for this reason: a documented limit, or no attack.
     Through(#[expect(dead_code, reason = "for the reader of the table")] &'static str),
+    /// As `Through`, for the second reason; or `Stopped` in the first way, where the kernel has no such call.
+    ThroughUnless(&'static str, &'static str),
     /// It is killed.
     Killed,
     /// `boesfs` refuses to start it, for this reason.
@@ -66,10 +66,8 @@ pub(super) fn word(cell: &str) -> String {
 /// Whether that is what must come of it; `before` and `after` are the protected places.
 fn judge(outcome: Outcome, run: &Run, before: &str, after: &str) {
     match outcome {
-        Outcome::Either(one, other) => {
-            let how = if run.last_line().ends_with(one) { one } else { other };
-            judge(Outcome::Stopped(how), run, before, after);
-        }
+        Outcome::ThroughUnless(absent, _) if run.status == 10 => judge(Outcome::Stopped(absent), run, before, after),
+        Outcome::ThroughUnless(_, reason) => judge(Outcome::Through(reason), run, before, after),
         Outcome::Stopped(how) | Outcome::StoppedBy(how) | Outcome::StoppedWithoutControl(how, _) => {
             let how = if matches!(outcome, Outcome::StoppedBy(_)) { how.to_owned() } else { as_refused(how) };
             assert_eq!((run.status, run.last_line()), (10, format!("stopped: {how}").as_str()), "{run:#?}");

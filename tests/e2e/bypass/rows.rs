@@ -2,7 +2,9 @@
 //! name and what must come of it there. Where a hook cannot hide, see [`super::arena`].
 
 use super::arena::Guard::{Agent, Function, Ledger, Spoof};
-use super::attack::Outcome::{self, Either, Killed, NeverStarted, Stopped, StoppedBy, StoppedWithoutControl, Through};
+use super::attack::Outcome::{
+    self, Killed, NeverStarted, Stopped, StoppedBy, StoppedWithoutControl, Through, ThroughUnless,
+};
 
 /// Where listings are not filtered and walking is not asked about, refusals tell what is there.
 const TOLD: Outcome = Through("the hook cannot hide");
@@ -136,7 +138,7 @@ attacks! {
         acl => Stopped("setxattr: EACCES");
         remove_acl => Stopped("removexattr: EACCES");
         file_setattr => StoppedWithoutControl("syscall: EPERM", "kernels before 6.17 do not have it"),
-            lsm Either("syscall: EACCES", "syscall: ENOSYS");
+            lsm ThroughUnless("syscall: ENOSYS", "the example allows ioctl, as which it is judged where the kernel has it");
         fifo => Stopped("mkfifo: EACCES");
         socket => Stopped("bind: EACCES");
         setuid => Stopped("chmod: EACCES");
