@@ -80,7 +80,7 @@ unjudged armed
 
 # All of it goes with the pins.
 rm -r $pins
-for try in $(seq 600); do
+for try in $(seq 2400); do
     [ -n "$(bpftool prog show name lsm_file_open_path)" ] || break
     usleep 100000
 done
