@@ -94,6 +94,8 @@ start 8$many
 # police NAME: judges the cgroup of that name, whose task removes what a file names.
 police() {
     echo "policy lab; default allow; deny unlink on \"/srv/many/$1/kept\", \"/srv/many/$1/$2\";" >"$1.bfs"
+    # Not what another one has said.
+    : >said
     boesfs exec --hook lsm -v --cgroup "/sys/fs/cgroup/$1" "$1.bfs" 2>said &
     agent=$!
     while ! grep -q 'are judged by' said; do
