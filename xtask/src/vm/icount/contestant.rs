@@ -59,6 +59,8 @@ pub(crate) const CONTESTANTS: &[Contestant] = &[
     hook("lsm", "lsm-10", "sandbox lsm 10", Jobs::Done),
     hook("lsm", "lsm-1000", "sandbox lsm 1000", Jobs::Left),
     hook("lsm", "lsm-100000", "sandbox lsm 100000", Jobs::Left),
+    // Where no rule concerns what is counted but opening, and moving, which is asked about wherever anything is judged.
+    Contestant { refused_by: "permissions", ..hook("lsm", "lsm-reads", "sandbox lsm reads", Jobs::Left) },
     // Without a sandbox.
     hook("lsm", "lsm-cgroup", "cgroup lsm 10", Jobs::Left),
     outside("lsm-outside-1", "outside lsm 1"),

@@ -50,6 +50,7 @@ pub(crate) fn archive() -> Result<Vec<u8>> {
     archive.copy("lab/jobs.sh", &here("jobs.sh"))?;
     let mut policies: Vec<(String, String)> = RULES.iter().map(|rules| (rules.to_string(), policy(*rules))).collect();
     policies.push(("all".to_owned(), "policy all;\ndefault allow;\nallow all on \"/b/\";\n".to_owned()));
+    policies.push(("reads".to_owned(), "policy reads;\ndefault allow;\ndeny read on \"/more/\";\n".to_owned()));
     policies.push(("agent".to_owned(), agent()?));
     for (name, text) in policies {
         let (source, object) = (scratch.join(format!("{name}.bfs")), scratch.join(format!("{name}.o")));
