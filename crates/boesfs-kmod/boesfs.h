@@ -345,6 +345,7 @@ void boesfs_file_exit(void);
 int boesfs_judge_open(struct dentry *dentry, struct file *file, const kuid_t *owner);
 u32 boesfs_open_ops(const struct file *file);
 int boesfs_open_made(struct inode *inode, struct file *file);
+void boesfs_grant_made(struct file *file, u32 generation);
 struct boesfs_file *boesfs_file_alloc(struct boesfs_sb *sbi, struct file *lower, u64 granted);
 void boesfs_set_granted(struct boesfs_file *bf, u64 granted);
 void boesfs_file_free(struct boesfs_file *bf);

@@ -363,9 +363,11 @@ static bool boesfs_is_hidden(struct dentry *dentry, struct boesfs_name_entry *en
 	struct dentry *lower;
 	bool hidden = true;
 
+	/* Who has no class finds nothing. */
+	if (request.class >= ops->classes)
+		return true;
 	request.state = boesfs_step(ops, listing->state, &name);
-	if (request.class >= ops->classes ||
-	    !(ops->row(request.state, request.class) >> 32 >> BOESFS_OP_STAT & 1))
+	if (!(ops->row(request.state, request.class) >> 32 >> BOESFS_OP_STAT & 1))
 		return false;
 	old = boesfs_override(dentry->d_sb);
 	lower = boesfs_lookup_lower(mnt_idmap(sbi->mnt), &name, boesfs_lower(dentry));
@@ -395,8 +397,10 @@ static int boesfs_lists_all(struct dentry *dentry)
 	if (ops) {
 		ret = boesfs_resolve(ops, dentry, &state);
 		class = boesfs_class(sbi, ops);
-		if (!ret && class < ops->classes)
-			ret = !!(boesfs_row(ops, d_inode(dentry), state, class) & BOESFS_ROW_LISTED);
+		/* Whoever opened it may have been somebody. */
+		if (!ret)
+			ret = class < ops->classes ?
+				!!(boesfs_row(ops, d_inode(dentry), state, class) & BOESFS_ROW_LISTED) : -EACCES;
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
 	return ret;

@@ -488,6 +488,7 @@ static int boesfs_atomic_open(struct inode *dir, struct dentry *dentry, struct f
 {
 	struct boesfs_making making = { .mode = (mode & 07777) | S_IFREG };
 	struct boesfs_args args = { .flags = boesfs_user_flags(file), .mode = mode & 07777 };
+	u32 generation = READ_ONCE(boesfs_sb(dir->i_sb)->generation);
 	struct dentry *found = NULL;
 	kuid_t owner = current_fsuid();
 	int err;
@@ -521,6 +522,8 @@ static int boesfs_atomic_open(struct inode *dir, struct dentry *dentry, struct f
 		err = d_really_is_positive(dentry) ?
 			finish_open(file, dentry, boesfs_open_made) : -ESTALE;
 	}
+	if (!err)
+		boesfs_grant_made(file, generation);
 out:
 	dput(found);
 	return err;
@@ -535,6 +538,7 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 	struct dentry *dentry = file->f_path.dentry;
 	struct path parent = boesfs_lower_path(dentry->d_parent);
 	struct boesfs_args args = { .flags = boesfs_user_flags(file), .mode = mode & 07777 };
+	u32 generation = READ_ONCE(sbi->generation);
 	kuid_t owner = current_fsuid();
 	struct boesfs_file *bf;
 	struct boesfs_ops *ops;
@@ -589,6 +593,8 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 	d_instantiate(dentry, inode);
 	file->private_data = bf;
 	err = finish_open(file, dentry, boesfs_open_made);
+	if (!err)
+		boesfs_grant_made(file, generation);
 	if (err && !(file->f_mode & FMODE_OPENED)) {
 		file->private_data = NULL;
 		boesfs_file_free(bf);

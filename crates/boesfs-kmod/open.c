@@ -188,13 +188,22 @@ static int boesfs_open_lower(struct file *file, u64 granted)
 	return 0;
 }
 
-/* The open of a file that has just been made, which has been judged. */
+/* The open of a file that has just been made. Nothing is granted yet: boesfs_grant_made(). */
 int boesfs_open_made(struct inode *inode, struct file *file)
 {
-	u32 generation = READ_ONCE(boesfs_sb(inode->i_sb)->generation);
+	return boesfs_open_lower(file, 0);
+}
+
+/*
+ * What was judged before the file was made is granted, in the policy of
+ * @generation, which was read before that: making it takes its time, and by
+ * now another policy may have come that nobody has asked.
+ */
+void boesfs_grant_made(struct file *file, u32 generation)
+{
 	u32 granted = boesfs_granted(file->f_path.dentry, generation, boesfs_open_ops(file));
 
-	return boesfs_open_lower(file, boesfs_grant(generation, granted));
+	boesfs_set_granted(file->private_data, boesfs_grant(generation, granted));
 }
 
 int boesfs_open(struct inode *inode, struct file *file)

@@ -139,16 +139,17 @@ int boesfs_path_state(struct boesfs_ops *ops, u32 root, struct dentry *dentry, u
 /*
  * Keeps the state of a path where the inode is known by that path alone, and
  * no name has moved since @moves. Returns whether it was kept.
+ *
+ * A name that comes meanwhile is there when it is looked, or is compared with
+ * what stands here by boesfs_confirm().
  */
 static bool boesfs_keep_state(struct inode *inode, u32 generation, u32 state, unsigned int moves)
 {
 	struct boesfs_inode *bi = boesfs_i(inode);
 	bool keep;
 
-	if (!boesfs_has_one_name(inode))
-		return false;
 	write_seqlock(&bi->seq);
-	keep = !read_seqretry(&rename_lock, moves);
+	keep = boesfs_has_one_name(inode) && !read_seqretry(&rename_lock, moves);
 	if (keep)
 		boesfs_set_state_locked(bi, generation, state);
 	write_sequnlock(&bi->seq);

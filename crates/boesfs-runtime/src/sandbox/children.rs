@@ -69,7 +69,9 @@ fn try_setup(inherited: &Inherited<'_>) -> Result<(), SetupError> {
     }
     namespaces::enter(Privilege::of_caller())?;
     let tree = Tree::new(inherited.plan, |device| channel::send(inherited.channel, &Report::Mounted(device)))?;
-
+    for note in tree.notes() {
+        tell(inherited.channel, &Report::Note(note.clone()))?;
+    }
     tree.enter()?;
     let pipe = || pipe_with(PipeFlags::CLOEXEC).step("make a pipe");
     let ((ready, done), (devices, made)) = (pipe()?, pipe()?);

@@ -35,6 +35,8 @@ pub(super) struct Tree {
     special: Vec<PathBuf>,
     /// Whether the policy is asked for every look at the root's attributes, whatever of them is wanted.
     asks: bool,
+    /// What people may want to know.
+    notes: Vec<String>,
 }
 
 impl Tree {
@@ -46,15 +48,15 @@ impl Tree {
                 let root = host_tree(Path::new("/"), *access).step("copy the host's tree")?;
                 attach_over_root(&root)?;
                 // Where the LSM hook judges it.
-                Tree { root, special, asks: true }
+                Tree { root, special, asks: true, notes: Vec::new() }
             }
             Root::Kmod(judged) => {
                 let Some(first) = judged.mounts.first() else {
                     return Err(SetupError::new("mount the tree", Errno::NOENT));
                 };
-                let root = boesfs(judged, first, 1).step("mount boesfs over /")?;
+                let root = boesfs(judged, first, 1).map_err(|refused| not_mounted(first, refused))?;
                 attach_over_root(&root)?;
-                let tree = Tree { root, special, asks: true };
+                let mut tree = Tree { root, special, asks: true, notes: Vec::new() };
                 tree.add_judged(judged)?;
                 // The agent is to listen from here on; what it gets stands for the tree, and says no more.
                 let token = tree.root.try_clone().step("hand the tree over")?;
@@ -65,7 +67,7 @@ impl Tree {
                 let (root, device) = fuse_root()?;
                 attach_over_root(&root)?;
                 mounted(device).step("hand the FUSE device over")?;
-                Tree { root, special, asks: false }
+                Tree { root, special, asks: false, notes: Vec::new() }
             }
         };
         tree.cover_special_mounts_below(Path::new("/"))?;
@@ -81,6 +83,11 @@ impl Tree {
             attach(&sys, &place).step("mount /sys")?;
         }
         Ok(tree)
+    }
+
+    /// What people may want to know of it.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The directory `path` of the tree, or none where the tree has no such directory.
@@ -133,15 +140,21 @@ impl Tree {
     }
 
     /// Mounts `boesfs` over each file system of the host's tree but the first.
-    fn add_judged(&self, judged: &KmodTree) -> Result<(), SetupError> {
+    fn add_judged(&mut self, judged: &KmodTree) -> Result<(), SetupError> {
         for (path, number) in judged.mounts.iter().zip(1..).skip(1) {
             let show = path.display();
             // Hidden from here, or covered by another mount: what is below, if anything, is judged all the same.
             let Some(place) = self.directory(path)? else { continue };
             match boesfs(judged, path, number) {
                 Ok(fd) => attach(&fd, &place).step(format_args!("mount boesfs over {show}"))?,
-                Err(Errno::NOENT | Errno::NOTDIR) => {}
-                Err(error) => return Err(SetupError::new(format!("mount boesfs over {show}"), error)),
+                Err((Errno::NOENT | Errno::NOTDIR, _)) => {}
+                // What cannot be judged is not shown, nor what it covers.
+                Err((Errno::INVAL, said)) => {
+                    let empty = empty_directory().step("make an empty file system")?;
+                    attach(&empty, &place).step(format_args!("cover {show}"))?;
+                    self.notes.push(format!("{show} is empty in the sandbox: {said}"));
+                }
+                Err(refused) => return Err(not_mounted(path, refused)),
             }
         }
         Ok(())
@@ -261,19 +274,40 @@ pub(super) fn fuse_root() -> Result<(OwnedFd, OwnedFd), SetupError> {
 }
 
 /// A new mount of the kernel module's file system, detached: what is at `path` in the host's tree, judged.
-fn boesfs(judged: &KmodTree, path: &Path, number: u32) -> rustix::io::Result<OwnedFd> {
-    let context = fsopen("boesfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&context, "source", "boesfs")?;
-    fsconfig_set_string(&context, "lower", path)?;
-    fsconfig_set_string(&context, "policy", judged.policy.as_str())?;
-    fsconfig_set_string(&context, "at", path)?;
-    fsconfig_set_string(&context, "tag", number.to_string())?;
+///
+/// # Errors
+/// The error, and what the module says of it.
+fn boesfs(judged: &KmodTree, path: &Path, number: u32) -> Result<OwnedFd, (Errno, String)> {
+    let context = fsopen("boesfs", FsOpenFlags::FSOPEN_CLOEXEC).map_err(|error| (error, String::new()))?;
+    configured(&context, judged, path, number).map_err(|error| (error, message(&context)))
+}
+
+fn not_mounted(path: &Path, (error, said): (Errno, String)) -> SetupError {
+    let failed = SetupError::new(format!("mount boesfs over {}", path.display()), error);
+    if said.is_empty() { failed } else { failed.help(said) }
+}
+
+/// What a file system says of why it is not mounted.
+fn message(context: &OwnedFd) -> String {
+    let mut text = [0; 256];
+    let length = rustix::io::read(context, &mut text).unwrap_or(0);
+    // fsopen(2): a letter for how bad it is, a space, the message.
+    let text = String::from_utf8_lossy(text.get(2..length).unwrap_or_default()).into_owned();
+    text.trim_end().to_owned()
+}
+
+fn configured(context: &OwnedFd, judged: &KmodTree, path: &Path, number: u32) -> rustix::io::Result<OwnedFd> {
+    fsconfig_set_string(context, "source", "boesfs")?;
+    fsconfig_set_string(context, "lower", path)?;
+    fsconfig_set_string(context, "policy", judged.policy.as_str())?;
+    fsconfig_set_string(context, "at", path)?;
+    fsconfig_set_string(context, "tag", number.to_string())?;
     if let Some(class) = judged.class {
-        fsconfig_set_string(&context, "class", class.0.to_string())?;
+        fsconfig_set_string(context, "class", class.0.to_string())?;
     }
-    fsconfig_create(&context)?;
+    fsconfig_create(context)?;
     let attrs = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
+    fsmount(context, FsMountFlags::FSMOUNT_CLOEXEC, attrs)
 }
 
 fn attach_over_root(root: &OwnedFd) -> Result<(), SetupError> {
