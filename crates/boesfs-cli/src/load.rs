@@ -48,6 +48,12 @@ pub enum LoadError {
         /// Why.
         source: ReadError,
     },
+    /// Source was asked for.
+    #[error("{}: this is an object, not source: `boesfsc disasm`, `stats` and `explain` take objects", path.display())]
+    NotSource {
+        /// The file.
+        path: PathBuf,
+    },
     /// An object has no lets any more.
     #[error("{}: values for lets are given when a policy is compiled, and this is an object", path.display())]
     Compiled {
@@ -101,6 +107,9 @@ pub fn source(path: &Path, setting: &Setting<'_>) -> Result<Checked, LoadError> 
 }
 
 fn check_text(path: &Path, text: &[u8], setting: &Setting<'_>) -> Result<Checked, LoadError> {
+    if text.starts_with(ELF) {
+        return Err(LoadError::NotSource { path: path.to_owned() });
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let loader = Folder::open(folder).map_err(|source| LoadError::Read { path: folder.to_owned(), source })?;
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
@@ -149,6 +158,11 @@ pub fn functions(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, Loa
     object::read_functions(&bytes, size).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
 
+/// Whether a file with this name is to be an object, whatever is in it.
+pub(crate) fn is_named_object(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "o")
+}
+
 /// The bytes of an object, or of what the source is compiled to, as far as `extent` says; and how many there are.
 fn compiled(path: &Path, extent: Extent, setting: &Setting<'_>) -> Result<(Vec<u8>, u64), LoadError> {
     let (bytes, size) = read_as_far(path, extent)?;
@@ -157,6 +171,9 @@ fn compiled(path: &Path, extent: Extent, setting: &Setting<'_>) -> Result<(Vec<u
             return Err(LoadError::Compiled { path: path.to_owned() });
         }
         return Ok((bytes, size));
+    }
+    if is_named_object(path) {
+        return Err(LoadError::Object { path: path.to_owned(), source: ReadError::NotElf });
     }
     let checked = check_text(path, &bytes, setting)?;
     show(&checked.policy.sources, &checked.warnings);

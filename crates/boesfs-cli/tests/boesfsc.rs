@@ -78,6 +78,29 @@ fn diagnostics_for_people() {
 }
 
 #[test]
+fn source_gives_a_terminal_no_orders() {
+    let folder = folder("policy p;\ndefault deny; // \u{1b}]0;title\u{7} \u{85}\nallow reed on \"/\"; // \u{1b}[31m\n");
+    let shown = err(&run_in(folder.path(), &["check", "p.bfs"]));
+    assert!(shown.contains("allow reed on") && shown.contains("?[31m"), "{shown:?}");
+    assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+}
+
+#[test]
+fn an_object_is_no_source_and_source_no_object() {
+    let folder = folder("policy p;\ndefault deny;\n");
+    assert!(run_in(folder.path(), &["compile", "p.bfs"]).status.success());
+    let checked = run_in(folder.path(), &["check", "p.o"]);
+    assert_eq!(checked.status.code(), Some(4));
+    assert!(err(&checked).contains("this is an object, not source"), "{}", err(&checked));
+    for text in ["", "\u{7f}E", "\0\0\0\0"] {
+        fs::write(folder.path().join("p.o"), text).expect("write");
+        let explained = run_in(folder.path(), &["explain", "p.o", "--op", "read", "/x"]);
+        assert_eq!(explained.status.code(), Some(4), "{}", err(&explained));
+        assert!(err(&explained).contains("not a BPF object file"), "{}", err(&explained));
+    }
+}
+
+#[test]
 fn diagnostics_for_machines() {
     let output = boesfsc(&["check", "--format", "json", "broken.bfs"]);
     assert_eq!((output.status.code(), err(&output).as_str()), (Some(1), ""));

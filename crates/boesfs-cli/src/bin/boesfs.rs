@@ -27,7 +27,16 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // As env(1): 2 could be the command's own.
+        Err(error) if error.use_stderr() && std::env::args_os().nth(1).is_some_and(|word| word == "exec") => {
+            let _ = error.print();
+            return ExitCode::from(cmd::exec::SETUP_FAILED);
+        }
+        Err(error) => error.exit(),
+    };
+    match cli.command {
         Command::Exec(args) => cmd::exec::exec(*args),
         Command::Reload(args) => cmd::reload::reload(&args),
         Command::Doctor(args) => cmd::doctor::doctor(&args),

@@ -142,5 +142,5 @@ fn is_object(path: &Path) -> Result<bool, LoadError> {
         Ok(start)
     };
     let start = start().map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    Ok(start == load::ELF)
+    Ok(start == load::ELF || load::is_named_object(path))
 }

@@ -155,7 +155,8 @@ impl Source {
                 Err(_) => return Ok(false),
             },
         };
-        Ok(io::Read::read_exact(&mut file, &mut start).is_ok() && start == *load::ELF)
+        let begins = io::Read::read_exact(&mut file, &mut start).is_ok() && start == *load::ELF;
+        Ok(begins || load::is_named_object(&self.policy))
     }
 
     /// Reads the object.

@@ -238,6 +238,20 @@ fn the_audit_stream_cannot_be_forged_or_reached() {
     let output = site.run(Who::Root, &["--audit", inside.to_str().expect("path")], &["true"]);
     assert_eq!(output.status.code(), Some(125));
     assert!(err(&output).contains("put the audit stream elsewhere"), "{}", err(&output));
+    assert!(!inside.exists(), "nothing is left of what was refused");
+    fs::write(&inside, "mine\n").expect("write");
+    let output = site.run(Who::Root, &["--audit", inside.to_str().expect("path")], &["true"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(fs::read_to_string(&inside).expect("read"), "mine\n");
+}
+
+/// 2 may be the command's own.
+#[test]
+fn a_wrong_use_is_a_failed_set_up() {
+    let site = Site::new();
+    let output = site.run(Who::Root, &["--no-such-option"], &["true"]);
+    assert_eq!(output.status.code(), Some(125), "{}", err(&output));
+    assert!(err(&output).contains("--no-such-option"), "{}", err(&output));
 }
 
 /// Init changes the root of the processes that there are, while another is being forked: many starts at a time.

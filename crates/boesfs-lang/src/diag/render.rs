@@ -1,5 +1,6 @@
 //! Diagnostics for people, by codespan-reporting.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use codespan_reporting::diagnostic as codespan;
@@ -26,17 +27,18 @@ pub fn render(sources: &SourceMap, diagnostics: &[Diagnostic], color: Color) -> 
     let short = Config { display_style: DisplayStyle::Medium, ..Config::default() };
     let styles = Styles::default();
     let mut out = Vec::new();
+    let view = View::new(sources);
     for diagnostic in diagnostics {
         let shown = convert(diagnostic);
         let config = if has_long_line(sources, diagnostic) { &short } else { &rich };
         let emitted = match color {
             Color::Never => {
                 let mut writer = StylesWriter::new(NoColor::new(&mut out), &styles);
-                emit_to_write_style(&mut writer, config, &View(sources), &shown)
+                emit_to_write_style(&mut writer, config, &view, &shown)
             }
             Color::Ansi => {
                 let mut writer = StylesWriter::new(Ansi::new(&mut out), &styles);
-                emit_to_write_style(&mut writer, config, &View(sources), &shown)
+                emit_to_write_style(&mut writer, config, &view, &shown)
             }
         };
         // Only a label outside its file can make this fail; the message must not be lost even then.
@@ -77,7 +79,30 @@ fn convert(diagnostic: &Diagnostic) -> codespan::Diagnostic<FileId> {
 }
 
 /// The source map as codespan wants to see it.
-struct View<'s>(&'s SourceMap);
+struct View<'s> {
+    sources: &'s SourceMap,
+    /// The text of each file, without what would give a terminal orders.
+    shown: Vec<Cow<'s, str>>,
+}
+
+impl<'s> View<'s> {
+    fn new(sources: &'s SourceMap) -> View<'s> {
+        View { sources, shown: sources.files().iter().map(|file| harmless(&file.text)).collect() }
+    }
+}
+
+/// `text` with a question mark for each byte of a control character, which leaves every other byte where it is.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let is_order = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if !text.contains(is_order) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_order(c) { shown.extend(std::iter::repeat_n('?', c.len_utf8())) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
+}
 
 impl<'a> Files<'a> for View<'_> {
     type FileId = FileId;
@@ -85,20 +110,20 @@ impl<'a> Files<'a> for View<'_> {
     type Source = &'a str;
 
     fn name(&'a self, id: FileId) -> Result<&'a str, Error> {
-        self.0.files().get(id.0 as usize).map(|file| file.name.as_str()).ok_or(Error::FileMissing)
+        self.sources.files().get(id.0 as usize).map(|file| file.name.as_str()).ok_or(Error::FileMissing)
     }
 
     fn source(&'a self, id: FileId) -> Result<&'a str, Error> {
-        self.0.files().get(id.0 as usize).map(|file| file.text.as_str()).ok_or(Error::FileMissing)
+        self.shown.get(id.0 as usize).map(Cow::as_ref).ok_or(Error::FileMissing)
     }
 
     fn line_index(&'a self, id: FileId, byte_index: usize) -> Result<usize, Error> {
-        let file = self.0.files().get(id.0 as usize).ok_or(Error::FileMissing)?;
+        let file = self.sources.files().get(id.0 as usize).ok_or(Error::FileMissing)?;
         Ok(file.line_col(byte_index as u32).0 as usize - 1)
     }
 
     fn line_range(&'a self, id: FileId, line_index: usize) -> Result<Range<usize>, Error> {
-        let file = self.0.files().get(id.0 as usize).ok_or(Error::FileMissing)?;
+        let file = self.sources.files().get(id.0 as usize).ok_or(Error::FileMissing)?;
         let max = file.text.len();
         file.line_range(line_index).ok_or(Error::LineTooLarge { given: line_index, max })
     }

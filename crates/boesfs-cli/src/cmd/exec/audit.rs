@@ -1,6 +1,6 @@
 //! Where the audit stream goes: never to a place that the command can change.
 
-use std::fs::{FileType, OpenOptions};
+use std::fs::{File, FileType, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -18,18 +18,33 @@ pub(super) fn stream(file: &Path, tables: &Tables, classes: &Classes) -> Result<
     if file == Path::new("-") {
         return Ok(Box::new(io::stdout()));
     }
-    let stream = OpenOptions::new().append(true).create(true).mode(0o600).open(file);
-    let stream = stream.with_context(|| format!("cannot open the audit stream {}", file.display()))?;
+    let (stream, is_new) = opened(file).with_context(|| format!("cannot open the audit stream {}", file.display()))?;
     let kind = stream.metadata().context("cannot look at the audit stream")?.file_type();
     if keeps_records(kind) {
         // Where the kernel says it is: the name given may lead through links.
         let path = std::fs::read_link(format!("/proc/self/fd/{}", stream.as_raw_fd()))
             .context("cannot tell where the audit stream is")?;
         if is_within_reach(&path, tables, classes) {
+            if is_new {
+                // It stays where it cannot be removed: empty.
+                let _ = std::fs::remove_file(&path);
+            }
             bail!("the policy lets the command change {}: put the audit stream elsewhere", path.display());
         }
     }
     Ok(Box::new(stream))
+}
+
+/// The file, opened; and whether it was not there before.
+fn opened(file: &Path) -> io::Result<(File, bool)> {
+    let appending = || OpenOptions::new().append(true).mode(0o600).to_owned();
+    match appending().create_new(true).open(file) {
+        Ok(new) => Ok((new, true)),
+        // Or a link that leads to where nothing is yet.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((appending().create(true).open(file)?, false)),
+        // A directory in which nothing can be made has the file perhaps.
+        Err(_) => Ok((appending().open(file)?, false)),
+    }
 }
 
 /// That another policy leaves the stream `file`, which is open, out of the command's reach.

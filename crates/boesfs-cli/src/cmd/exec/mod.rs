@@ -38,7 +38,7 @@ use crate::load::{self, LoadError, Setting, SystemNames};
 const CHANGES_USER: CapabilitySet = CapabilitySet::SETUID.union(CapabilitySet::SETGID);
 
 /// The exit status of a failed set-up, as of env(1).
-const SETUP_FAILED: u8 = 125;
+pub const SETUP_FAILED: u8 = 125;
 
 /// Run a command under a policy.
 ///
@@ -47,7 +47,7 @@ const SETUP_FAILED: u8 = 125;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: that of the command, or 128 plus the signal that ended it; 127 if it was not found, 126 if it could not be \
-executed, 125 if the sandbox could not be set up (then nothing ran).
+executed, 125 if the sandbox could not be set up or the options are wrong (then nothing ran).
 
 Examples:
   boesfs exec agent.bfs -- claude                    a coding agent, kept to its repository
