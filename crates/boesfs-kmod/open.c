@@ -168,7 +168,6 @@ static int boesfs_open_lower(struct file *file, u64 granted)
 
 	/* A file without a name has been opened where it was made. */
 	if (bf) {
-		boesfs_set_granted(bf, granted);
 		boesfs_adopt(file, bf->lower);
 		return 0;
 	}

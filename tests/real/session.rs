@@ -49,6 +49,7 @@ pub(crate) fn is_long(hook: Hook, path: &[Vec<u8>]) -> bool {
 pub(crate) fn is_too_deep(hook: Hook, path: &[Vec<u8>]) -> bool {
     hook == Hook::Lsm && path.len() > DEEPEST
 }
+
 /// What the hook says of that in the end.
 const TOO_DEEP: &str = "requests were refused: deeper below their mount than 128 directories";
 
@@ -184,13 +185,8 @@ fn at_site(rule: u32, rules: u32, is_recording: bool) -> u32 {
     match (rule, is_recording) {
         (rule, _) if rule == 2 * rules => rules,
         (rule, true) => rule.checked_sub(rules).unwrap_or(of_other),
-        (rule, false) => {
-            if rule < rules {
-                rule
-            } else {
-                of_other
-            }
-        }
+        (rule, false) if rule < rules => rule,
+        _ => of_other,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::causes::with_causes;
 /// The largest source file that is read, in bytes.
 const LARGEST: u64 = 256 << 20;
 /// The first bytes of every object.
-pub(crate) const ELF: &[u8] = b"\x7fELF";
+const ELF: &[u8] = b"\x7fELF";
 
 /// Why a policy could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -158,8 +158,18 @@ pub fn functions(path: &Path, setting: &Setting<'_>) -> Result<PolicyObject, Loa
     object::read_functions(&bytes, size).map_err(|source| LoadError::Object { path: path.to_owned(), source })
 }
 
+/// Whether the file `path` is an object, or is to be one by its name, not source.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn is_object(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    fs::File::open(path)?.take(ELF.len() as u64).read_to_end(&mut start)?;
+    Ok(start == ELF || is_named_object(path))
+}
+
 /// Whether a file with this name is to be an object, whatever is in it.
-pub(crate) fn is_named_object(path: &Path) -> bool {
+fn is_named_object(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "o")
 }
 

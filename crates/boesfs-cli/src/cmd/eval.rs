@@ -1,8 +1,7 @@
 //! `eval`: answers a batch of requests, a line of JSON each.
 
-use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -103,7 +102,8 @@ fn try_eval(args: &EvalArgs, input: &mut dyn Read, output: &mut dyn Write) -> Re
     };
     match args.engine {
         EngineChoice::Eval | EngineChoice::Automaton => {
-            if is_object(&args.policy)? {
+            let read = |source| LoadError::Read { path: args.policy.clone(), source };
+            if load::is_object(&args.policy).map_err(read)? {
                 bail!(
                     "the engines `eval` and `automaton` need the policy's source, and {} is an object",
                     args.policy.display()
@@ -133,14 +133,4 @@ fn try_eval(args: &EvalArgs, input: &mut dyn Read, output: &mut dyn Write) -> Re
             answer(&Kernel(&kernel), &object.manifest.subjects, &Places::from(&object.manifest))
         }
     }
-}
-
-fn is_object(path: &Path) -> Result<bool, LoadError> {
-    let start = || {
-        let mut start = Vec::new();
-        File::open(path)?.take(4).read_to_end(&mut start)?;
-        Ok(start)
-    };
-    let start = start().map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    Ok(start == load::ELF || load::is_named_object(path))
 }

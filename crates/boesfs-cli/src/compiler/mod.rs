@@ -145,18 +145,9 @@ fn show(sources: &SourceMap, diagnostics: &[Diagnostic], format: Format) -> io::
 
 impl Source {
     /// Whether it is an object, not a source.
-    fn is_object(&self) -> Result<bool, Failure> {
-        let mut start = [0; load::ELF.len()];
-        let mut file = match self.policy.as_os_str() == "-" {
-            true => return Ok(false),
-            false => match std::fs::File::open(&self.policy) {
-                Ok(file) => file,
-                // To be told by whoever reads it.
-                Err(_) => return Ok(false),
-            },
-        };
-        let begins = io::Read::read_exact(&mut file, &mut start).is_ok() && start == *load::ELF;
-        Ok(begins || load::is_named_object(&self.policy))
+    fn is_object(&self) -> bool {
+        // An error is told by whoever reads it.
+        self.policy.as_os_str() != "-" && load::is_object(&self.policy).unwrap_or(false)
     }
 
     /// Reads the object.

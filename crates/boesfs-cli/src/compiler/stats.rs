@@ -32,7 +32,7 @@ pub struct Stats {
 /// # Errors
 /// See [`Failure`].
 pub fn stats(options: &Stats) -> Result<(), Failure> {
-    if options.source.is_object()? {
+    if options.source.is_object() {
         return of_object(&options.source);
     }
     let progress = Progress::start();

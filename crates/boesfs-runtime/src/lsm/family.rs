@@ -484,9 +484,8 @@ fn of_hook(
         (Ok(array), Err(_)) => array,
         (Err(_), _) => shared::create_programs(name, family::PROGRAMS).map_err(kernel)?,
     };
-    let kind = kind_of(types, Attach::Lsm(name)).ok_or(KernelError::Types(Some(name.to_owned()))).map_err(kernel)?;
     let emitted = dispatch(number, level).map_err(|error| unshared(io::Error::other(error)))?;
-    let link = attached(&emitted, name, kind, map, Some(&array), btf).map_err(kernel)?;
+    let link = attached(&emitted, name, types, map, Some(&array), btf).map_err(kernel)?;
     let numbers =
         u64::from(shared::number(&array).map_err(kernel)?) | u64::from(shared::number(&link).map_err(kernel)?) << 32;
     table.hook(number).store(numbers, Ordering::Relaxed);
@@ -506,19 +505,18 @@ fn of_gate(
     if let Ok(link) = sys::open(Numbered::Link, (known >> 32) as u32) {
         return Ok(link);
     }
-    let kind = kind_of(types, Attach::Lsm(hook)).ok_or(KernelError::Types(Some(hook.to_owned()))).map_err(kernel)?;
     let emitted = gate(number).map_err(|error| unshared(io::Error::other(error)))?;
-    let link = attached(&emitted, hook, kind, map, None, btf).map_err(kernel)?;
+    let link = attached(&emitted, hook, types, map, None, btf).map_err(kernel)?;
     let link_number = shared::number(&link).map_err(kernel)?;
     table.hook(number).store(u64::from(link_number) << 32, Ordering::Relaxed);
     Ok(link)
 }
 
-/// A program of the family, loaded and attached.
+/// A program of the family, loaded for a hook and attached there.
 fn attached(
     emitted: &Program,
-    name: &str,
-    kind: Kind<'_>,
+    name: &'static str,
+    types: &KernelTypes,
     map: &OwnedFd,
     programs: Option<&OwnedFd>,
     btf: &OwnedFd,
@@ -530,6 +528,7 @@ fn attached(
             _ => (0, 0),
         })
         .collect();
+    let kind = kind_of(types, Attach::Lsm(name)).ok_or(KernelError::Types(Some(name.to_owned())))?;
     let load = sys::Load { name, code: &code, btf, func_info: &[], line_info: &[], kind };
     sys::attach(&sys::load_program(&load)?)
 }

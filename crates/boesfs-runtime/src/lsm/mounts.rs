@@ -172,11 +172,11 @@ fn tell_of(
     told: &mut Told,
     shown: &mut BTreeMap<u64, Vec<[u8; place::BYTES]>>,
 ) -> Result<(), LsmError> {
-    let process = format!("/proc/{}", process.as_raw_nonzero());
-    let text = fs::read(format!("{process}/mountinfo")).map_err(system("read the sandbox's mounts"))?;
+    let process = directory(process);
+    let mounts = listed(&process).map_err(system("read the sandbox's mounts"))?;
     let root = open(format!("{process}/root"), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let root = root.map_err(io::Error::from).map_err(system("open the sandbox's root"))?;
-    for mounted in text.split(|byte| *byte == b'\n').filter_map(parse) {
+    for mounted in mounts {
         let below = mounted.path.strip_prefix("/").unwrap_or(&mounted.path);
         let below = if below.as_os_str().is_empty() { Path::new(".") } else { below };
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -273,6 +273,17 @@ fn ask(learn: &OwnedFd, fd: BorrowedFd<'_>) -> Result<Learned, LsmError> {
     })
 }
 
+/// Where the kernel tells of a process.
+fn directory(process: Pid) -> String {
+    format!("/proc/{}", process.as_raw_nonzero())
+}
+
+/// The mounts that a process sees, by its directory in /proc.
+fn listed(process: &str) -> io::Result<Vec<Mounted>> {
+    let text = fs::read(format!("{process}/mountinfo"))?;
+    Ok(text.split(|byte| *byte == b'\n').filter_map(parse).collect())
+}
+
 fn parse(line: &[u8]) -> Option<Mounted> {
     // proc_pid_mountinfo(5): (1) id, ... (5) mount point, options, optional fields, "-", type, ...
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
@@ -285,8 +296,7 @@ fn parse(line: &[u8]) -> Option<Mounted> {
 
 /// Refuses where a mount that this process sees maps ids.
 pub(super) fn refuse_mapped() -> Result<(), LsmError> {
-    let text = fs::read("/proc/self/mountinfo").map_err(system("read the mounts"))?;
-    match text.split(|byte| *byte == b'\n').filter_map(parse).find(|mounted| mounted.is_mapped) {
+    match listed("/proc/self").map_err(system("read the mounts"))?.into_iter().find(|mounted| mounted.is_mapped) {
         Some(mounted) => Err(LsmError::Mapped(mounted.path)),
         None => Ok(()),
     }
@@ -294,9 +304,8 @@ pub(super) fn refuse_mapped() -> Result<(), LsmError> {
 
 /// A mount that this process sees, or that with the number `process`, whose file system has requests of its own for trees and names, if there is one.
 pub(super) fn with_requests(process: Option<Pid>) -> Result<Option<PathBuf>, LsmError> {
-    let process = process.map_or_else(|| "self".to_owned(), |pid| pid.as_raw_nonzero().to_string());
-    let text = fs::read(format!("/proc/{process}/mountinfo")).map_err(system("read the mounts"))?;
-    let mut mounts = text.split(|byte| *byte == b'\n').filter_map(parse);
+    let process = process.map_or_else(|| "/proc/self".to_owned(), directory);
+    let mut mounts = listed(&process).map_err(system("read the mounts"))?.into_iter();
     Ok(mounts.find(|mounted| WITH_REQUESTS.contains(&mounted.kind.as_str())).map(|mounted| mounted.path))
 }
 

@@ -86,7 +86,7 @@ pub fn explain(options: &Explain) -> Result<(), Failure> {
     let path = components(&options.path).map_err(Failure::Usage)?;
     let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
     let args = options.args.iter().fold(Args::default(), |args, given| args.with(given.arg, given.value));
-    if options.source.is_object()? {
+    if options.source.is_object() {
         return object::explain(options, &path, &args);
     }
     let progress = Progress::start();

@@ -13,7 +13,7 @@ use crate::emit::layout::{Data, Doubt, Map, session};
 
 use super::entries::{Asked, ECHILD, ask_found, plain};
 use super::find::{doubt, found, lookup, unless_for_itself};
-use super::scope::{ARGS, entry, in_scope, peek};
+use super::scope::{ARGS, entry, in_scope, peek_field};
 
 use Reg as R;
 
@@ -55,8 +55,7 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     a.store(Size::B8, R::R10, NAME + name::DENTRY, R::R1);
     a.store(Size::B8, R::R10, NAME + name::NEXT, R::R1);
     a.mov(R::R3, R::R6);
-    a.add_field(R::R3, Field::INODE_DENTRIES);
-    peek(a, ARGS, 8);
+    peek_field(a, Field::INODE_DENTRIES, ARGS, 8);
     a.load(Size::B8, R::R1, R::R10, ARGS);
     a.branch(Test::Eq, R::R1, 0, nameless);
     a.store(Size::B8, R::R10, NAME + name::NEXT, R::R1);
@@ -64,8 +63,7 @@ pub(super) fn inode_permission(a: &mut Assembler, facts: Facts<'_>) {
     a.store(Size::B8, R::R10, NAME + name::DENTRY, R::R1);
     a.note("s = supers[super block]; none -> outside");
     a.mov(R::R3, R::R6);
-    a.add_field(R::R3, Field::INODE_SUPER);
-    peek(a, ARGS, 8);
+    peek_field(a, Field::INODE_SUPER, ARGS, 8);
     lookup(a, Map::Supers, ARGS);
     a.branch(Test::Eq, R::R0, 0, unknown);
     a.mov(R::R8, R::R0);
@@ -131,8 +129,7 @@ pub(super) fn named(a: &mut Assembler) {
     a.store(Size::B8, R::R8, name::DENTRY, R::R1);
     let read = |a: &mut Assembler, field: Field, bytes: i32| {
         a.load(Size::B8, R::R3, R::R8, name::DENTRY);
-        a.add_field(R::R3, field);
-        peek(a, WORD, bytes);
+        peek_field(a, field, WORD, bytes);
         a.branch(Test::Ne, R::R0, 0, raced);
         a.load(Size::B8, R::R1, R::R10, WORD);
     };
@@ -145,8 +142,7 @@ pub(super) fn named(a: &mut Assembler) {
     a.branch(Test::Ne, R::R1, R::R6, raced);
     a.note("the next");
     a.load(Size::B8, R::R3, R::R8, name::NEXT);
-    a.add_field(R::R3, Field::NODE_NEXT);
-    peek(a, WORD, 8);
+    peek_field(a, Field::NODE_NEXT, WORD, 8);
     a.branch(Test::Ne, R::R0, 0, raced);
     a.load(Size::B8, R::R1, R::R10, WORD);
     a.store(Size::B8, R::R8, name::NEXT, R::R1);

@@ -9,7 +9,7 @@ use crate::tables::verdict_bits;
 
 use super::climb::count;
 use super::find::lookup;
-use super::scope::{self, F_CREATE, of_this_task, peek};
+use super::scope::{self, F_CREATE, of_this_task, peek, peek_field};
 
 use Reg as R;
 
@@ -102,8 +102,7 @@ pub(super) fn answer(a: &mut Assembler) {
     // By address: for each pointer that is taken out of a task the verifier searches all types of the kernel, up to four times.
     let peek_at = |a: &mut Assembler, base: Reg, field: Field, bytes: i32| {
         a.mov(R::R3, base);
-        a.add_field(R::R3, field);
-        peek(a, KEY, bytes);
+        peek_field(a, field, KEY, bytes);
     };
     a.helper(Helper::GetCurrentTask);
     a.mov(R::R9, R::R0);
@@ -154,8 +153,7 @@ pub(super) fn answer(a: &mut Assembler) {
     a.bind(no_place);
     // By address: of some objects, no more than that is known.
     a.mov(R::R3, R::R6);
-    a.add_field(R::R3, Field::DENTRY_SUPER);
-    peek(a, KEY, 8);
+    peek_field(a, Field::DENTRY_SUPER, KEY, 8);
     lookup(a, Map::Supers, KEY);
     a.branch(Test::Eq, R::R0, 0, recorded);
     a.alu(AluOp::Add, R::R0, supers::PLACES as i32);

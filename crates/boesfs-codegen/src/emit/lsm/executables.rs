@@ -8,7 +8,7 @@ use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Map, UNTOLD, place};
 
 use super::find::{lookup, ready};
-use super::scope::{F_CREATE, begin, of_this_task, peek};
+use super::scope::{F_CREATE, begin, of_this_task, peek_field};
 use super::stands::unless_moved;
 
 use Reg as R;
@@ -32,15 +32,13 @@ fn bprm_committed_creds(a: &mut Assembler) {
         [(R::R7, R::R7, Field::BINPRM_FILE), (R::R7, R::R8, Field::FILE_MNT), (R::R7, R::R7, Field::FILE_DENTRY)]
     {
         a.mov(R::R3, from);
-        a.add_field(R::R3, field);
-        peek(a, WORD, 8);
+        peek_field(a, field, WORD, 8);
         a.load(Size::B8, to, R::R10, WORD);
     }
     a.note("without a name any more: no executable that a rule can speak of");
     a.mov(R::R9, 0);
     a.mov(R::R3, R::R7);
-    a.add_field(R::R3, Field::DENTRY_HASHED);
-    peek(a, WORD, 8);
+    peek_field(a, Field::DENTRY_HASHED, WORD, 8);
     a.load(Size::B8, R::R1, R::R10, WORD);
     a.branch(Test::Eq, R::R1, 0, tell);
     a.note("place = mounts[mount]; none, or none that is judged: no executable of the tree");

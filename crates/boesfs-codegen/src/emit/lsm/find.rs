@@ -7,7 +7,7 @@ use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Data, Doubt, Map, NAME_BYTES, Table, dir_bits, moves, place, scratch, session};
 use crate::emit::{Facts, add_table};
 
-use super::scope::{F_CREATE, of_this_task, peek};
+use super::scope::{F_CREATE, of_this_task, peek_field};
 use super::several;
 use super::stands::{self, unless_moved};
 
@@ -173,8 +173,7 @@ fn finding(a: &mut Assembler, facts: Facts<'_>) {
 /// copy that it makes is nobody else's, and says so.
 pub(super) fn unless_for_itself(a: &mut Assembler, at: i16, own: Label) {
     let read = |a: &mut Assembler, to: i16, bytes: i32, field: Field| {
-        a.add_field(R::R3, field);
-        peek(a, to, bytes);
+        peek_field(a, field, to, bytes);
         a.branch(Test::Ne, R::R0, 0, own);
     };
     a.helper(Helper::GetCurrentTask);
@@ -201,8 +200,7 @@ fn outside(a: &mut Assembler) {
     a.store(Size::B8, R::R10, KEY, R::R1);
     a.mov(R::R3, R::R1);
     for field in [Field::DENTRY_SUPER, Field::SUPER_FLAGS] {
-        a.add_field(R::R3, field);
-        peek(a, WORDS, 8);
+        peek_field(a, field, WORDS, 8);
         a.load(Size::B8, R::R3, R::R10, WORDS);
     }
     a.alu(AluOp::And, R::R3, KERNEL_MOUNT);

@@ -191,18 +191,21 @@ const USER_FLAGS: i32 = 0x7f_ffff & !(0x20 | 0x8000);
 ///
 /// By address: a dentry that a hook is given need not have an inode, and verifiers differ in whether they know.
 pub(super) fn peek_inode(a: &mut Assembler, to: i16, bytes: i32, field: Field) {
-    a.add_field(R::R3, Field::DENTRY_INODE);
-    peek(a, to, 8);
+    peek_field(a, Field::DENTRY_INODE, to, 8);
     a.load(Size::B8, R::R3, R::R10, to);
-    a.add_field(R::R3, field);
-    peek(a, to, bytes);
+    peek_field(a, field, to, bytes);
 }
 
 /// r3 = the parent of the dentry in r3, by way of eight bytes at `word` of the stack.
 pub(super) fn parent(a: &mut Assembler, word: i16) {
-    a.add_field(R::R3, Field::DENTRY_PARENT);
-    peek(a, word, 8);
+    peek_field(a, Field::DENTRY_PARENT, word, 8);
     a.load(Size::B8, R::R3, R::R10, word);
+}
+
+/// [`peek`] of a field of the structure whose address is in r3.
+pub(super) fn peek_field(a: &mut Assembler, field: Field, to: i16, bytes: i32) {
+    a.add_field(R::R3, field);
+    peek(a, to, bytes);
 }
 
 /// Reads up to eight bytes at the address in r3 to the stack at `to`, which is zero where there is nothing.
@@ -220,12 +223,10 @@ pub(super) fn asker(a: &mut Assembler, args: i16) {
     let (user, group) = (args + 8 * Arg::Uid as i16, args + 8 * Arg::Gid as i16);
     a.helper(Helper::GetCurrentTask);
     a.mov(R::R3, R::R0);
-    a.add_field(R::R3, Field::TASK_CRED);
-    peek(a, group, 8);
+    peek_field(a, Field::TASK_CRED, group, 8);
     for (to, field) in [(user, Field::CRED_USER), (group, Field::CRED_GROUP)] {
         a.load(Size::B8, R::R3, R::R10, group);
-        a.add_field(R::R3, field);
-        peek(a, to, 4);
+        peek_field(a, field, to, 4);
     }
 }
 
@@ -271,8 +272,7 @@ pub(super) fn arguments(a: &mut Assembler, owner: Owner, sources: &[(Arg, Source
                 // A header of four bytes, and eight for each entry.
                 let none = a.label();
                 a.load(Size::B8, R::R3, R::R6, 8 * i16::from(*number));
-                a.add_field(R::R3, Field::ACL_COUNT);
-                peek(a, at(*arg), 4);
+                peek_field(a, Field::ACL_COUNT, at(*arg), 4);
                 a.load(Size::B8, R::R1, R::R10, at(*arg));
                 a.branch(Test::Ne, R::R0, 0, none);
                 a.alu(AluOp::Lsh, R::R1, 3);

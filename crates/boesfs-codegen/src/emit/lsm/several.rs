@@ -7,7 +7,7 @@ use crate::emit::layout::{Doubt, Map, place, supers};
 
 use super::entries::{Asked, plain};
 use super::find::{DOUBT, PASSED, doubt, found, lookup, ready};
-use super::scope::peek;
+use super::scope::peek_field;
 use super::stands::unless_moved;
 
 use Reg as R;
@@ -22,8 +22,7 @@ pub(super) fn shown(a: &mut Assembler) {
     a.mov(R::R6, R::R1);
     a.mov(R::R9, R::R2);
     a.mov(R::R3, R::R6);
-    a.add_field(R::R3, Field::DENTRY_SUPER);
-    peek(a, KEY, 8);
+    peek_field(a, Field::DENTRY_SUPER, KEY, 8);
     lookup(a, Map::Supers, KEY);
     a.branch(Test::Eq, R::R0, 0, unknown);
     a.mov(R::R7, R::R0);
