@@ -94,6 +94,7 @@ fn quick(hook: Hook, kernel: Kernel) -> Vec<String> {
         Hook::Lsm => {
             vec![
                 "lsm/exec",
+                "lsm/again",
                 "lsm/gates",
                 "lsm/outside",
                 "lsm/ways",

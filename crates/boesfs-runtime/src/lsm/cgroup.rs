@@ -241,7 +241,8 @@ impl Cgroup {
     }
 }
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
+/// How a directory is opened.
+pub(super) const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::RDONLY).union(OFlags::CLOEXEC);
 
 /// Opens and locks the cgroup `name`; none, if somebody is removing it.
 fn lock(parent: &OwnedFd, name: &str) -> rustix::io::Result<Option<OwnedFd>> {
@@ -276,7 +277,7 @@ fn processes(directory: &OwnedFd, levels: u32, found: &mut Vec<Pid>) -> io::Resu
 }
 
 /// The names of the directories in a directory.
-fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
+pub(super) fn names(directory: &OwnedFd) -> io::Result<Vec<String>> {
     let directory = openat(directory, ".", DIRECTORY, Mode::empty())?;
     let mut room = Vec::with_capacity(8192);
     let mut entries = RawDir::new(directory, room.spare_capacity_mut());

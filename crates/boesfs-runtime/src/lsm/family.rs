@@ -14,6 +14,8 @@
 //!
 //! Programs alone are changed without a lock, by who has the slot: each in its place of the arrays, then the word of the slot, at once.
 
+mod stay;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +36,8 @@ use super::{LsmError, Scope, cgroup, system};
 use crate::kernel::shared::{self, Words};
 use crate::kernel::sys::{self, ArrayKind, Kind, Numbered};
 use crate::kernel::{KernelError, KernelTypes, program};
+
+pub(super) use stay::Stay;
 
 /// How the name of the directory begins.
 const NAME: &str = "boesfs.lsm";
@@ -259,6 +263,7 @@ impl Seat {
             None => new(&lock, object, types, &btf)?,
         };
         let table = Table::of(&map).map_err(system("read what sandboxes share"))?;
+        stay::remove_gone(&lock, &table);
         remove_left_behind(&home, &table, scope.id);
 
         let before = table.slot_of(scope.id);
@@ -368,6 +373,7 @@ impl Drop for Seat {
         if self.table.id(self.slot).load(Ordering::Relaxed) == self.id {
             self.table.vacate(self.slot, self.arrays.iter().map(|(_, array)| array));
         }
+        stay::remove_gone(&lock, &self.table);
         let is_this = |number| shared::number(&self.map).is_ok_and(|own| own == number);
         let is_empty = || (0..family::SLOTS).all(|slot| self.table.id(slot).load(Ordering::Relaxed) == 0);
         // Where it tells of none, it was made for the lock alone.
@@ -379,8 +385,13 @@ impl Drop for Seat {
 
 /// The number of the table, by its directory.
 fn number_at(lock: &OwnedFd) -> Option<u32> {
-    let mut text = [0; 16];
-    let length = fgetxattr(lock, ATTRIBUTE, &mut text).ok()?;
+    attribute(lock)?.try_into().ok()
+}
+
+/// What the attribute of a directory tells.
+fn attribute(directory: &OwnedFd) -> Option<u64> {
+    let mut text = [0; 20];
+    let length = fgetxattr(directory, ATTRIBUTE, &mut text).ok()?;
     std::str::from_utf8(text.get(..length)?).ok()?.parse().ok()
 }
 

@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! kill the cgroup ──► wait until no task is left in it ──► remove it ──► free its place, close the links ──► end
+//!                                                                        └► of the family alone: later
 //! ```
 //!
 //! A cgroup that was there before is not killed: the programs stay until its tasks have ended by themselves, unless the agent has said that
@@ -13,15 +14,19 @@
 //!
 //! An agent that ends by itself waits for it up to where the cgroup is gone: detaching a program takes the kernel a while, and these judge nobody.
 //!
+//! Where nobody else needs the programs that sandboxes share, it holds them some time longer, see [`Stay`]: then it is but a process that has nothing of the
+//! sandbox or of who started it, and that SIGTERM ends.
+//!
 //! It is forked before the agent has a second thread, is in no cgroup or pid namespace of the sandbox, has a session of its own, and takes no
-//! signal but SIGKILL. An agent whose keeper was killed ends the sandbox.
+//! signal but SIGKILL until the sandbox has ended. An agent whose keeper was killed ends the sandbox.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 
 use rustix::cmsg_space;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -33,7 +38,7 @@ use rustix::process::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_name};
 
-use super::family::{Seat, Told};
+use super::family::{Seat, Stay, Told};
 use super::{Cgroup, LsmError, system};
 use crate::sandbox::sys::{self, Fork, Lineage, SignalSet};
 
@@ -221,15 +226,56 @@ fn keep(cgroup: &Cgroup, agent: &OwnedFd, channel: &OwnedFd) {
             break;
         }
     }
-    if is_done {
+    let mut leave = || std::mem::take(&mut held).leave();
+    let stay = if is_done {
         // Tasks that are judged no more are to find it so when the agent has ended.
-        held = Held::default();
+        leave()
     } else {
         cgroup.end();
-    }
+        None
+    };
     cgroup.remove();
     let _ = rustix::io::write(channel, b"e");
-    drop(held);
+    if let Some(stay) = stay.or_else(leave).filter(|_| may_linger()) {
+        let _ = linger(&stay);
+    }
+}
+
+/// Signals that end a keeper whose sandbox has ended.
+const ENDING: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
+
+/// Waits until what stays of the family is to go. Keeps nothing else.
+fn linger(stay: &Stay) -> io::Result<()> {
+    let ending = SignalSet::of(&ENDING).descriptor()?;
+    let mut kept = stay.descriptors();
+    kept.push(ending.as_fd());
+    sys::close_all_but(kept)?;
+    // It may be taken as any other.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
+    sys::give_back_memory();
+    // Where that is refused, it stays in the agent's, as it was.
+    let _ = stay.leave_cgroup();
+    while let Some(left) = stay.left() {
+        let mut fds = [PollFd::new(&ending, PollFlags::IN)];
+        let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
+        match poll(&mut fds, Some(&left)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing is the worse for a process that lives a while longer. Before Linux 6.9 the end of a PID namespace and that of a process in it which
+/// detaches programs can wait for each other for ever.
+fn may_linger() -> bool {
+    /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`
+    const FIRST: u64 = 0xefff_fffc;
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    version >= (6, 9) || std::fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST)
 }
 
 /// What keeps programs judging.
@@ -240,6 +286,11 @@ struct Held {
 }
 
 impl Held {
+    /// Lets all of it go, but for what is to stay.
+    fn leave(self) -> Option<Stay> {
+        self.seat?.leave()
+    }
+
     /// What was sent with `said`.
     fn of(said: &[u8; SAID], descriptors: Vec<OwnedFd>) -> io::Result<Held> {
         if said[0] != SEAT {

@@ -86,6 +86,15 @@ pub(crate) fn close_all_but(mut keep: Vec<BorrowedFd<'_>>) -> io::Result<()> {
     close(first, u32::MAX)
 }
 
+/// Gives memory that nothing is in back to the kernel.
+pub(crate) fn give_back_memory() {
+    // SAFETY: the call takes no pointers, and moves nothing that is allocated.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Attributes to add to a mount.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct MountAttrs(u64);

@@ -107,7 +107,8 @@ ask judged
 echo end >/srv/box/open/ask
 wait $tasks
 want 0 wait $agent
-for try in $(seq 600); do
+# What sandboxes share stays for a while (docs/lsm.md).
+for try in $(seq 3000); do
     pidof boesfs-keeper boesfs >/dev/null || break
     usleep 20000
 done

@@ -50,3 +50,7 @@ judged hybrid $top/unified
 # Not mounted anywhere.
 umount $top/unified
 judged unmounted $top/systemd
+
+# As other tests take it to be.
+umount $top/freezer $top/systemd $top
+mount -t cgroup2 cgroup $top

@@ -43,8 +43,8 @@ for round in $(seq "$kills"); do
     [ ! -e /srv/keeper/open/mark ] || fail "round $round: opened after the agent was killed"
 done
 echo "lab: keeper: $kills agents killed"
-# The last keeper still takes its programs away.
-for try in $(seq 600); do
+# What sandboxes share stays for a while (docs/lsm.md), and then the last keeper takes its programs away.
+for try in $(seq 3000); do
     pidof boesfs boesfs-keeper >/dev/null || break
     usleep 20000
 done
