@@ -58,7 +58,7 @@ struct boesfs_ops {
 	u32 (*within)(u32 to, u32 from, u32 class);
 	/* The class of a subject; optional where each mount has a fixed one. */
 	u32 (*subject)(const struct boesfs_who *who);
-	/* Tells the policy's user of a verdict; 0 if it could. Optional. */
+	/* Tells the policy's user of a verdict, or counts that there is no room; 0 if it could. Optional. */
 	u32 (*record)(const struct boesfs_event *event);
 
 	/* BOESFS_ABI_VERSION. */
@@ -84,7 +84,6 @@ struct boesfs_policy {
 	struct boesfs_ops *ops;
 	/* Held for reading while a name moves, for writing while @ops is replaced. */
 	struct rw_semaphore moving;
-	atomic64_t lost;
 	char name[BOESFS_POLICY_NAME];
 };
 

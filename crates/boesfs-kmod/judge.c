@@ -4,6 +4,7 @@
  */
 #include <linux/cred.h>
 #include <linux/ktime.h>
+#include <linux/mutex.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uidgid.h>
@@ -51,18 +52,25 @@ static void boesfs_name_unnamed(struct boesfs_event *event, struct dentry *dentr
 	event->length += len - 1;
 }
 
-/* Tells whoever uses the policy; what cannot be told is counted. */
+/* For one event at a time where there is no memory: nothing goes untold for want of it. */
+static struct boesfs_event boesfs_spare_event;
+static DEFINE_MUTEX(boesfs_spare_lock);
+
+/* Tells whoever uses the policy; its program counts what it has no room for. */
 static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct dentry *dentry,
 			u32 class, u32 op, u64 verdict)
 {
-	struct boesfs_event *event;
+	struct boesfs_event *made, *event;
 	char *path;
 
 	if (!ops->record)
 		return;
-	event = kmalloc(sizeof(*event), GFP_KERNEL);
-	if (!event)
-		goto lost;
+	made = kmalloc(sizeof(*made), GFP_KERNEL);
+	event = made;
+	if (!event) {
+		mutex_lock(&boesfs_spare_lock);
+		event = &boesfs_spare_event;
+	}
 	memset(event, 0, offsetof(struct boesfs_event, path));
 	event->thread = task_pid_nr(current);
 	event->process = task_tgid_nr(current);
@@ -83,14 +91,10 @@ static void boesfs_tell(struct boesfs_sb *sbi, struct boesfs_ops *ops, struct de
 		boesfs_name_unnamed(event, dentry);
 	}
 	memset(event->path + event->length, 0, sizeof(event->path) - event->length);
-	if (!ops->record(event)) {
-		kfree(event);
-		return;
-	}
-lost:
-	kfree(event);
-	if (sbi->policy)
-		atomic64_inc(&sbi->policy->lost);
+	ops->record(event);
+	if (!made)
+		mutex_unlock(&boesfs_spare_lock);
+	kfree(made);
 }
 
 /* Records what is to be recorded, and gives the error number of a refusal. */

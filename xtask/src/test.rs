@@ -109,6 +109,7 @@ fn quick(hook: Hook, kernel: Kernel) -> Vec<String> {
             "kmod/roles",
             "kmod/known",
             "kmod/refused",
+            "kmod/lost",
             "kmod/faults",
             "kmod/transparent",
             "kmod/chaos",

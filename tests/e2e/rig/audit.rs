@@ -23,10 +23,27 @@ pub(crate) struct Place {
     pub(crate) line: u32,
 }
 
-/// Every record of the stream in `file`: each line must be one.
+/// A line of a loss alone.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Loss {
+    #[serde(rename = "v")]
+    _v: u32,
+    #[serde(rename = "time")]
+    _time: String,
+    #[serde(rename = "lost")]
+    _lost: u64,
+}
+
+fn is_loss(line: &str) -> bool {
+    serde_json::from_str::<Loss>(line).is_ok()
+}
+
+/// Every record of the stream in `file`: each line must be one, or tell of losses.
 pub(crate) fn records(file: &Path) -> Vec<Record> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     text.lines()
+        .filter(|line| !is_loss(line))
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("not a record: {line}: {error}")))
         .collect()
 }

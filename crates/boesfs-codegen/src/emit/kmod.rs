@@ -7,7 +7,7 @@ use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Helper, Place, Reg, Size, Test};
 
 use super::layout::kmod::{EVENT_BYTES, EVENT_SHORT, MEMBERS, request};
-use super::layout::{Map, NAME_BYTES, event, who};
+use super::layout::{Data, Doubt, Map, NAME_BYTES, event, live, who};
 
 use Reg as R;
 
@@ -77,7 +77,7 @@ fn stack(a: &mut Assembler, dst: Reg, bytes: usize) {
     a.alu(AluOp::Add, dst, -(bytes as i32));
 }
 
-/// Puts an event into the ring buffer; 1 if there is no room.
+/// Puts an event into the ring buffer; 1 if there is no room, which is counted for who reads it.
 fn record(a: &mut Assembler) {
     let (long, submit, lost) = (a.label(), a.label(), a.label());
     a.note("most events are short");
@@ -97,6 +97,9 @@ fn record(a: &mut Assembler) {
     a.exit();
     a.note("no room");
     a.bind(lost);
+    a.place(R::R1, Place::Data(Data::Live));
+    a.mov(R::R2, 1);
+    a.atomic_add(R::R1, (live::COUNTERS + 8 * Doubt::None as usize) as i16, R::R2);
     a.mov32(R::R0, 1);
     a.exit();
 }

@@ -1,5 +1,7 @@
 //! Events as JSON, one object a line.
 
+use std::time::SystemTime;
+
 use boesfs_lang::policy::Effect;
 use serde::Serialize;
 
@@ -59,6 +61,21 @@ pub(super) fn line(text: &mut String, names: &Names, entry: &Entry, lost: u64) {
         lost,
     };
     // Strings and numbers always serialise.
+    if let Ok(json) = serde_json::to_string(&line) {
+        text.push_str(&json);
+        text.push('\n');
+    }
+}
+
+/// Appends a line that tells of losses where no event does; `lost` is the number of records lost so far.
+pub(super) fn loss(text: &mut String, lost: u64) {
+    #[derive(Serialize)]
+    struct Loss {
+        v: u32,
+        time: String,
+        lost: u64,
+    }
+    let line = Loss { v: 1, time: time::rfc3339(SystemTime::now()), lost };
     if let Ok(json) = serde_json::to_string(&line) {
         text.push_str(&json);
         text.push('\n');

@@ -34,7 +34,7 @@ pub struct Totals {
     pub killed: u64,
     /// Requests that were allowed and recorded.
     pub allowed: u64,
-    /// Records that found no room in the queue, or could not be written.
+    /// Records that found no room in the queue or in the kernel's buffer, or could not be written.
     pub lost: u64,
 }
 
@@ -115,17 +115,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The writer's loop: waits for entries, writes them in batches, until closed and empty.
+    /// The writer's loop: waits for entries and losses, writes them in batches, until closed and empty.
     fn write(&self, streams: Streams) {
         let mut people = streams.people.map(People::new);
         let mut json = streams.json;
+        let mut told = 0;
         loop {
             let (batch, lost) = {
                 let mut state = self.lock();
-                while state.waiting.is_empty() && !state.closed {
+                while state.waiting.is_empty() && state.totals.lost == told && !state.closed {
                     state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
-                if state.waiting.is_empty() {
+                if state.waiting.is_empty() && state.totals.lost == told {
                     break;
                 }
                 (std::mem::take(&mut state.waiting), state.totals.lost)
@@ -139,6 +140,10 @@ impl Shared {
                     json::line(&mut text, &entry.names, entry, lost);
                 }
             }
+            if batch.is_empty() {
+                json::loss(&mut text, lost);
+            }
+            told = lost;
             if let Some(people) = &mut people {
                 people.flush(lost);
             }
@@ -175,6 +180,16 @@ impl Recorder {
             return;
         }
         state.waiting.push_back(entry);
+        if !self.start(&mut state) {
+            // The answer to the request does not depend on it; the loss is counted.
+            state.totals.lost += 1;
+        }
+        drop(state);
+        self.shared.wake.notify_one();
+    }
+
+    /// Starts the writer where there is none yet. Returns whether there is one or was.
+    fn start(&self, state: &mut State) -> bool {
         if matches!(state.writer, Writer::Idle(..))
             && let Writer::Idle(streams) = std::mem::replace(&mut state.writer, Writer::Gone)
         {
@@ -182,10 +197,21 @@ impl Recorder {
             let thread = std::thread::Builder::new().name("audit".to_owned());
             match thread.spawn(move || shared.write(streams)) {
                 Ok(thread) => state.writer = Writer::Running(thread),
-                // The answer to the request does not depend on it; the loss is counted.
-                Err(_) => state.totals.lost += 1,
+                Err(_) => return false,
             }
         }
+        true
+    }
+
+    /// Tells that `count` more records were lost before they came here.
+    pub fn lose(&self, count: u64) {
+        let mut state = self.shared.lock();
+        if count == 0 || state.closed {
+            return;
+        }
+        state.totals.lost += count;
+        // Where nothing can be written any more, the totals say it.
+        let _ = self.start(&mut state);
         drop(state);
         self.shared.wake.notify_one();
     }
@@ -217,5 +243,63 @@ impl EventSink for Recorder {
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Recorder").field("totals", &self.shared.lock().totals).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boesfs_codegen::manifest::{FORMAT, Sizes};
+    use boesfs_lang::policy::Default as Otherwise;
+    use boesfs_lang::subjects::Subjects;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Text(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Text {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Text {
+        fn read(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_loss_is_told_without_an_event() {
+        let manifest = Manifest {
+            format: FORMAT,
+            name: "lab".to_owned(),
+            default: Otherwise::Deny,
+            source_hash: [0; 32],
+            files: Vec::new(),
+            rules: Vec::new(),
+            subjects: Subjects::default(),
+            sizes: Sizes::default(),
+        };
+        let (people, json) = (Text::default(), Text::default());
+        let streams = Streams { people: Some(Box::new(people.clone())), json: Some(Box::new(json.clone())) };
+        let recorder = Recorder::new(Names(Arc::new(manifest)), streams);
+        recorder.lose(0);
+        assert!(matches!(recorder.shared.lock().writer, Writer::Idle(_)), "nothing is told of nothing");
+        recorder.lose(2);
+        recorder.lose(3);
+        assert_eq!(recorder.finish().lost, 5);
+        let last: serde_json::Value = serde_json::from_str(json.read().lines().last().unwrap()).unwrap();
+        assert_eq!((&last["v"], &last["lost"]), (&1.into(), &5.into()));
+        let told = people.read();
+        let told = told.lines().map(|line| {
+            let count = line.strip_prefix("boesfs: ").and_then(|rest| rest.strip_suffix(" audit records lost"));
+            count.and_then(|count| count.parse::<u64>().ok()).unwrap_or_else(|| panic!("{line}"))
+        });
+        assert_eq!(told.sum::<u64>(), 5);
     }
 }

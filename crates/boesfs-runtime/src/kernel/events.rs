@@ -5,20 +5,22 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use aya::maps::{MapData, RingBuf};
-use boesfs_codegen::emit::layout::event;
+use boesfs_codegen::emit::layout::{Data, Doubt, event, live};
 use boesfs_codegen::tables::{NOBODY, unpack_verdict};
 use boesfs_lang::ops::Op;
 use boesfs_lang::subjects::ClassId;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::audit::Recorder;
 use crate::fuse::Event;
 use crate::process::Subject;
+
+use super::sys;
 
 /// How a hook writes the part of a path that is below a mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,23 +56,34 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Starts it. `paths` are those of the mounts, by number less 1.
-    pub(crate) fn start(events: &OwnedFd, paths: Vec<PathBuf>, below: Below, recorder: Recorder) -> io::Result<Reader> {
+    /// Starts it. What finds no room in `events` is counted in `live`. `paths` are those of the mounts, by number less 1.
+    pub(crate) fn start(
+        events: &OwnedFd,
+        live: &OwnedFd,
+        paths: Vec<PathBuf>,
+        below: Below,
+        recorder: Recorder,
+    ) -> io::Result<Reader> {
         let map = MapData::from_fd(events.try_clone()?).map_err(io::Error::other)?;
         let mut ring = RingBuf::try_from(aya::maps::Map::RingBuf(map)).map_err(io::Error::other)?;
+        let mut lost = Lost { live: live.try_clone()?, told: 0, looked: Instant::now(), is_due: false };
         let (stopped, stop) = pipe_with(PipeFlags::CLOEXEC)?;
         let thread = std::thread::Builder::new().name("events".to_owned()).spawn(move || {
             loop {
                 // Asked first: what was recorded before the end is read after it was heard of.
                 let ended = {
                     let mut fds = [PollFd::new(&ring, PollFlags::IN), PollFd::new(&stopped, PollFlags::IN)];
-                    let _ = poll(&mut fds, None);
+                    let _ = poll(&mut fds, lost.is_due.then_some(&LOOK_FOR_LOSSES));
                     !fds[1].revents().is_empty()
                 };
                 while let Some(item) = ring.next() {
+                    lost.is_due = true;
                     if let Some((event, subject)) = parse(&item, &paths, below) {
                         recorder.record_past(event, subject);
                     }
+                }
+                if ended || (lost.is_due && lost.looked.elapsed() >= EVERY) {
+                    recorder.lose(lost.since());
                 }
                 if ended {
                     return;
@@ -78,6 +91,32 @@ impl Reader {
             }
         })?;
         Ok(Reader { thread: Some(thread), stop: Some(stop) })
+    }
+}
+
+/// How often losses are looked for, at most. There are none where nothing is told: the buffer is full of something.
+const EVERY: Duration = Duration::from_secs(1);
+/// [`EVERY`], as poll(2) takes it.
+const LOOK_FOR_LOSSES: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+
+/// What the programs count that they could not tell.
+struct Lost {
+    live: OwnedFd,
+    told: u64,
+    looked: Instant,
+    /// Something was told since it was looked.
+    is_due: bool,
+}
+
+impl Lost {
+    /// How much was lost since this was asked last.
+    fn since(&mut self) -> u64 {
+        (self.looked, self.is_due) = (Instant::now(), false);
+        // A map that cannot be read tells no loss, and nothing else can.
+        let content = sys::read_data(&self.live, Data::Live).unwrap_or_default();
+        let bytes = content.get(live::COUNTERS + 8 * Doubt::None as usize..).and_then(|rest| rest.first_chunk());
+        let all = bytes.map_or(self.told, |bytes| u64::from_le_bytes(*bytes));
+        all.saturating_sub(std::mem::replace(&mut self.told, all))
     }
 }
 

@@ -76,7 +76,7 @@ impl Loaded {
     }
 }
 
-fn create_data(section: Data) -> Result<OwnedFd, KernelError> {
+pub(super) fn create_data(section: Data) -> Result<OwnedFd, KernelError> {
     let kind = if section.is_writable() { ArrayKind::Writable } else { ArrayKind::ReadOnly };
     sys::create_array(&section.section()[1..], section.bytes(), kind)
 }

@@ -11,9 +11,10 @@ use std::path::Path;
 
 use boesfs_codegen::bpf::Place;
 use boesfs_codegen::emit::layout::kmod::{EVENT_BYTES, MEMBERS, POLICY_NAME, VERSION};
-use boesfs_codegen::emit::layout::{Map, Table};
+use boesfs_codegen::emit::layout::{Data, Map, Table};
 use boesfs_codegen::object::PolicyObject;
 
+use super::program::create_data;
 use super::sys::{Kind, Load, Member, load_program};
 use super::{KernelError, table_map};
 use types::ModuleTypes;
@@ -29,9 +30,25 @@ pub struct Registered {
     link: OwnedFd,
     /// The map that is registered.
     policy: OwnedFd,
-    /// The ring buffer of its events.
-    events: OwnedFd,
+    /// Where its events go.
+    events: Events,
     name: String,
+}
+
+/// Where the programs of one policy tell what happens.
+#[derive(Debug)]
+pub struct Events {
+    /// The ring buffer.
+    pub ring: OwnedFd,
+    /// [`Data::Live`], where events that found no room in it are counted.
+    pub live: OwnedFd,
+}
+
+impl Events {
+    fn new() -> Result<Events, KernelError> {
+        let ring = sys::ring_buffer(Map::Events.name(), Map::Events.entries())?;
+        Ok(Events { ring, live: create_data(Data::Live)? })
+    }
 }
 
 impl Registered {
@@ -40,7 +57,7 @@ impl Registered {
     /// # Errors
     /// The module is not there or of another version, the verifier refuses a program, or the name is taken.
     pub fn new(object: &PolicyObject, name: &str) -> Result<Registered, KernelError> {
-        let events = sys::ring_buffer(Map::Events.name(), Map::Events.entries())?;
+        let events = Events::new()?;
         let policy = load(object, name, &events)?;
         let link = sys::link(&policy)?;
         Ok(Registered { link, policy, events, name: name.to_owned() })
@@ -52,7 +69,7 @@ impl Registered {
     /// As [`Registered::new`]; the policy stays as it was.
     pub fn replace(&mut self, object: &PolicyObject) -> Result<(), KernelError> {
         // A ring buffer of its own: the numbers of rules in events are those of the policy that was asked.
-        let events = sys::ring_buffer(Map::Events.name(), Map::Events.entries())?;
+        let events = Events::new()?;
         let policy = load(object, &self.name, &events)?;
         sys::update_link(&self.link, &policy, &self.policy)?;
         (self.policy, self.events) = (policy, events);
@@ -73,15 +90,15 @@ impl Registered {
         &self.name
     }
 
-    /// The ring buffer of its events; another one for each policy.
+    /// Where its events are; elsewhere for each policy.
     #[must_use]
-    pub fn events(&self) -> &OwnedFd {
+    pub fn events(&self) -> &Events {
         &self.events
     }
 }
 
 /// The programs of `object` as a map that can be registered.
-fn load(object: &PolicyObject, name: &str, events: &OwnedFd) -> Result<OwnedFd, KernelError> {
+fn load(object: &PolicyObject, name: &str, events: &Events) -> Result<OwnedFd, KernelError> {
     let invalid = |what| KernelError::System { what, source: std::io::ErrorKind::InvalidInput.into() };
     if name.is_empty() || name.len() >= POLICY_NAME || name.bytes().any(|byte| byte == 0 || byte == b',') {
         return Err(invalid("name the policy"));
@@ -101,7 +118,8 @@ fn load(object: &PolicyObject, name: &str, events: &OwnedFd) -> Result<OwnedFd, 
         let code: Vec<[u8; 8]> = program
             .encoded(|place| match place {
                 Place::Table(table) => super::sys::map_value(&tables[table as usize]),
-                Place::Map(Map::Events) => super::sys::map(events),
+                Place::Map(Map::Events) => super::sys::map(&events.ring),
+                Place::Data(Data::Live) => super::sys::map_value(&events.live),
                 // None that these programs use: the verifier refuses the null that this would be.
                 Place::Map(_) | Place::Data(_) | Place::Family | Place::Programs => (0, 0),
             })

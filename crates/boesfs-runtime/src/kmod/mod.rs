@@ -132,7 +132,8 @@ impl Policy {
     /// # Errors
     /// The ring buffer cannot be read, or no thread can be started.
     pub fn watch(&self, tree: &KmodTree, recorder: Recorder) -> Result<Watch, KmodError> {
-        Reader::start(self.0.events(), tree.mounts.clone(), Below::Whole, recorder)
+        let events = self.0.events();
+        Reader::start(&events.ring, &events.live, tree.mounts.clone(), Below::Whole, recorder)
             .map(Watch)
             .map_err(|source| KmodError::System { what: "read events", source })
     }

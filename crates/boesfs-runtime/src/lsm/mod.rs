@@ -431,8 +431,9 @@ impl Guard {
             }
         };
         held.map_err(system("hand the programs to the sandbox's keeper"))?;
-        let reader = Reader::start(self.loaded.map(Map::Events), told.paths, Below::Backwards, recorder)
-            .map_err(system("read events"))?;
+        let (events, live) = (self.loaded.map(Map::Events), self.loaded.data(Data::Live));
+        let reader =
+            Reader::start(events, live, told.paths, Below::Backwards, recorder).map_err(system("read events"))?;
         sys::test_run(&self.arm, &mut [0; learned::BYTES]).map_err(kernel(ARM))?;
         if let (Some(seat), Some(change)) = (&self.seat, change) {
             seat.judge(change);
@@ -545,12 +546,12 @@ fn rows(object: &PolicyObject, class: Option<ClassId>) -> impl Iterator<Item = R
 pub struct Doubts(Arc<Mutex<[u64; Doubt::ALL.len()]>>);
 
 impl Doubts {
-    /// The counts, each with what people should read. The first is of events that were lost.
+    /// The counts, each with what people should read. Records that were lost are told by the audit stream.
     #[must_use]
     pub fn told(&self) -> Vec<(u64, &'static str)> {
         let counts = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = |doubt| match doubt {
-            Doubt::None => "records found no room in the kernel's buffer",
+            Doubt::None => "records were lost",
             Doubt::Foreign => "requests were refused: of a file system or mount outside of the sandbox's tree",
             Doubt::Deep => "requests were refused: deeper below their mount than 128 directories",
             Doubt::Raced => "requests were refused: renamed while they were judged",
@@ -565,7 +566,8 @@ impl Doubts {
                 "requests were refused: of what several mounts show, or several names, with different rules"
             }
         };
-        Doubt::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0).map(|(doubt, n)| (n, text(doubt))).collect()
+        let told = |(doubt, count): &(Doubt, u64)| *doubt != Doubt::None && *count > 0;
+        Doubt::ALL.into_iter().zip(counts).filter(told).map(|(doubt, n)| (n, text(doubt))).collect()
     }
 }
 
