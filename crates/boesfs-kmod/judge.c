@@ -44,9 +44,16 @@ static void boesfs_name_unnamed(struct boesfs_event *event, struct dentry *dentr
 {
 	static const char unnamed[] = "#tmpfile";
 	size_t len = sizeof(unnamed) - 1;
+	struct name_snapshot name;
+	bool is_unnamed;
 
-	if (IS_ROOT(dentry) || dentry->d_name.name[0] != '/' ||
-	    event->length - 1 + len > sizeof(event->path))
+	if (IS_ROOT(dentry))
+		return;
+	/* Of an open file, the name may be replaced and freed at any time. */
+	take_dentry_name_snapshot(&name, dentry);
+	is_unnamed = name.name.name[0] == '/';
+	release_dentry_name_snapshot(&name);
+	if (!is_unnamed || event->length - 1 + len > sizeof(event->path))
 		return;
 	memcpy(event->path + event->length - 1, unnamed, len);
 	event->length += len - 1;
