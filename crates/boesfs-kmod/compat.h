@@ -31,6 +31,12 @@ static inline bool boesfs_inode_is_new(struct inode *inode)
 #endif
 }
 
+/* The names of an inode, whose lock is held. */
+#ifndef for_each_alias
+#define for_each_alias(dentry, inode)							\
+	hlist_for_each_entry(dentry, &(inode)->i_dentry, d_u.d_alias)
+#endif
+
 #ifdef BOESFS_HAVE_INODE_JUST_DROP
 #define boesfs_drop_inode inode_just_drop
 #else

@@ -123,40 +123,86 @@ struct inode *boesfs_iget(struct super_block *sb, struct inode *lower, u32 gener
 	return inode;
 }
 
-/* Whether access(2) may say yes to @mask. */
-static int boesfs_foretell(struct inode *inode, int mask)
+/* Puts all names of @inode into @names, which has that much room, with references. Returns how many there are. */
+static unsigned int boesfs_take_names(struct inode *inode, struct dentry **names, unsigned int room)
 {
-	struct dentry *dentry = d_find_any_alias(inode);
+	unsigned int count = 0;
+	struct dentry *dentry;
+
+	spin_lock(&inode->i_lock);
+	for_each_alias(dentry, inode)
+		count++;
+	if (count <= room) {
+		for_each_alias(dentry, inode)
+			*names++ = dget(dentry);
+	}
+	spin_unlock(&inode->i_lock);
+	return count;
+}
+
+/*
+ * Judges where the kernel does not say by which name it has come to @inode.
+ * After an update the names of one inode may have different states: a
+ * descriptor still leads to it by one that is not looked up any more. What one
+ * of them is refused, is refused.
+ */
+static int boesfs_judge_names(struct inode *inode, int mask,
+			      int (*judge)(struct dentry *dentry, int mask))
+{
+	struct dentry *few[4], **names = few;
+	unsigned int room = ARRAY_SIZE(few), count, i;
+	int err = 0;
+
+	for (;;) {
+		count = boesfs_take_names(inode, names, room);
+		if (count <= room)
+			break;
+		if (names != few)
+			kvfree(names);
+		/* More may come meanwhile. */
+		room = count + ARRAY_SIZE(few);
+		names = kvmalloc_array(room, sizeof(*names), GFP_KERNEL);
+		if (!names)
+			return -ENOMEM;
+	}
+	if (!count)
+		err = -ESTALE;
+	for (i = 0; i < count; i++) {
+		if (!err)
+			err = judge(names[i], mask);
+		dput(names[i]);
+	}
+	if (names != few)
+		kvfree(names);
+	return err;
+}
+
+/* Whether access(2) may say yes to @mask. */
+static int boesfs_foretell(struct dentry *dentry, int mask)
+{
+	umode_t mode = d_inode(dentry)->i_mode;
 	struct boesfs_args args = {};
 	int err;
 
-	if (!dentry)
-		return -ESTALE;
 	err = boesfs_may(dentry, BOESFS_OP_STAT);
 	if (!err && (mask & MAY_READ))
-		err = boesfs_foresee(dentry, S_ISDIR(inode->i_mode) ? BOESFS_OP_LIST : BOESFS_OP_READ,
-				     &args);
-	if (!err && (mask & MAY_WRITE) && !S_ISDIR(inode->i_mode))
+		err = boesfs_foresee(dentry, S_ISDIR(mode) ? BOESFS_OP_LIST : BOESFS_OP_READ, &args);
+	if (!err && (mask & MAY_WRITE) && !S_ISDIR(mode))
 		err = boesfs_foresee(dentry, BOESFS_OP_WRITE, &args);
-	if (!err && (mask & MAY_EXEC) && S_ISREG(inode->i_mode))
+	if (!err && (mask & MAY_EXEC) && S_ISREG(mode))
 		err = boesfs_foresee(dentry, BOESFS_OP_EXEC, &args);
-	dput(dentry);
 	return err;
 }
 
 /* FIFOs, sockets and devices are opened by the kernel itself: this is where it asks. */
-static int boesfs_open_special(struct inode *inode, int mask)
+static int boesfs_open_special(struct dentry *dentry, int mask)
 {
-	struct dentry *dentry = d_find_any_alias(inode);
 	int err = 0;
 
-	if (!dentry)
-		return -ESTALE;
 	if (mask & MAY_READ)
 		err = boesfs_may(dentry, BOESFS_OP_READ);
 	if (!err && (mask & (MAY_WRITE | MAY_APPEND)))
 		err = boesfs_may(dentry, mask & MAY_APPEND ? BOESFS_OP_APPEND : BOESFS_OP_WRITE);
-	dput(dentry);
 	return err;
 }
 
@@ -165,24 +211,18 @@ static int boesfs_open_special(struct inode *inode, int mask)
  * watched, and before it reads a user attribute, which is asked on its own.
  * Where it is not plain which, the task must have the right to watch.
  */
-static int boesfs_watch(struct inode *inode)
+static int boesfs_watch(struct dentry *dentry, int mask)
 {
-	enum boesfs_call call = boesfs_call();
 	struct boesfs_args args = {};
-	struct dentry *dentry;
-	int err;
 
-	if (call == BOESFS_CALL_GETXATTR)
+	switch (boesfs_call()) {
+	case BOESFS_CALL_GETXATTR:
 		return 0;
-	dentry = d_find_any_alias(inode);
-	if (!dentry)
-		return -ESTALE;
-	if (call == BOESFS_CALL_OTHER)
-		err = boesfs_foresee(dentry, BOESFS_OP_WATCH, &args);
-	else
-		err = boesfs_may(dentry, BOESFS_OP_WATCH);
-	dput(dentry);
-	return err;
+	case BOESFS_CALL_OTHER:
+		return boesfs_foresee(dentry, BOESFS_OP_WATCH, &args);
+	default:
+		return boesfs_may(dentry, BOESFS_OP_WATCH);
+	}
 }
 
 static noinline int boesfs_permission_beyond_walking(struct inode *inode, int mask)
@@ -198,11 +238,11 @@ static noinline int boesfs_permission_beyond_walking(struct inode *inode, int ma
 	if (mask & MAY_NOT_BLOCK)
 		return -ECHILD;
 	if (mask & MAY_ACCESS)
-		err = boesfs_foretell(inode, mask);
+		err = boesfs_judge_names(inode, mask, boesfs_foretell);
 	else if (special_file(inode->i_mode) && (mask & (MAY_OPEN | MAY_READ | MAY_WRITE)))
-		err = boesfs_open_special(inode, mask);
+		err = boesfs_judge_names(inode, mask, boesfs_open_special);
 	else if (mask == MAY_READ)
-		err = boesfs_watch(inode);
+		err = boesfs_judge_names(inode, mask, boesfs_watch);
 	if (err)
 		return err;
 	old = boesfs_override(inode->i_sb);
