@@ -5,42 +5,89 @@
 seconds=${BOESFS_STRESS:-20}
 stress_site chaos
 
+# random N: a number below N. The guests' shell knows none by itself.
+random() {
+    echo $(($(od -An -N2 -tu2 /dev/urandom) % $1))
+}
+
 agents=''
+rounds=0
+mkdir said ended killed
 # One sandbox more, under load for a few seconds.
 start() {
-    boesfs exec --hook kmod --quiet --no-native policy.bfs -- /lab/bin/stress /srv/stress "$1" >>said 2>&1 &
+    rounds=$((rounds + 1))
+    boesfs exec --hook kmod --quiet --no-native policy.bfs -- /lab/bin/stress /srv/stress "$1" >said/$rounds 2>&1 &
+    echo $rounds >ended/$!
     agents="$agents $!"
+}
+# An agent has ended: well, or as it was made to.
+settle() {
+    status=0
+    wait "$1" || status=$?
+    round=$(cat ended/$1)
+    case $status in
+    0) ;;
+    # One of its processes had no turn in that time.
+    1) grep -Eq ': 0 done|, 0 refused' said/$round || fail "round $round: $(cat said/$round)" ;;
+    137) [ -e killed/$1 ] || fail "round $round was killed by somebody else: $(cat said/$round)" ;;
+    # The module was away, or went, before the policy was registered.
+    125) grep -Eq "$absent" said/$round || fail "round $round did not start: $(cat said/$round)" ;;
+    *) fail "round $round ended with $status: $(cat said/$round)" ;;
+    esac
+    # The number is free for another one.
+    rm -f ended/$1 killed/$1
+    echo $status >>statuses
+}
+absent='the kernel module is not loaded|the kernel module has no types|(find|read) the types of boesfs.ko|struct_ops module boesfs is not found'
+# Ends as the command did; one that hangs is wrong.
+soon() {
+    status=0
+    timeout "$@" || status=$?
+    [ $status != 124 ] || fail "hangs: $*"
+    return $status
 }
 # One of those that run.
 any() {
     set -- $agents
     [ $# = 0 ] && return 0
-    shift $((RANDOM % $#))
+    shift $(random $#)
     echo "$1"
 }
 drop() {
     kept=''
     for agent in $agents; do
-        if kill -0 "$agent" 2>/dev/null; then kept="$kept $agent"; else wait "$agent" || true; fi
+        if kill -0 "$agent" 2>/dev/null; then kept="$kept $agent"; else settle "$agent"; fi
     done
     agents=$kept
 }
 
 end=$(($(date +%s) + seconds))
 while [ "$(date +%s)" -lt "$end" ]; do
-    case $((RANDOM % 8)) in
-    0 | 1 | 2) [ "$(echo $agents | wc -w)" -ge 4 ] || start $((RANDOM % 4 + 1)) ;;
-    3) agent=$(any) && [ -n "$agent" ] && kill -KILL "$agent" 2>/dev/null || true ;;
-    4 | 5) agent=$(any) && [ -n "$agent" ] && timeout 20 boesfs reload "$agent" >>reloads 2>&1 || true ;;
-    6) rmmod boesfs 2>/dev/null || true ;;
-    7) [ -d /sys/module/boesfs ] || insmod /lab/modules/99-boesfs.ko ;;
+    case $(random 16) in
+    [0-5]) [ "$(echo $agents | wc -w)" -ge 4 ] || start $(($(random 4) + 1)) ;;
+    6)
+        agent=$(any)
+        if [ -n "$agent" ]; then
+            : >killed/$agent
+            kill -KILL "$agent" 2>/dev/null || true
+            echo killed >>done
+        fi
+        ;;
+    # It may be over, killed, or not up yet.
+    7 | 8 | 9) if agent=$(any) && [ -n "$agent" ] && soon 60 boesfs reload "$agent" >>reloads 2>&1; then echo reloaded >>done; fi ;;
+    10) if rmmod boesfs 2>/dev/null; then echo unloaded >>done; fi ;;
+    *) [ -d /sys/module/boesfs ] || insmod /lab/modules/99-boesfs.ko ;;
     esac
     drop
-    usleep $((RANDOM % 200 * 1000))
+    usleep $(($(random 200) * 1000))
 done
 [ -d /sys/module/boesfs ] || insmod /lab/modules/99-boesfs.ko
-for agent in $agents; do wait "$agent" || true; done
-if grep '^wrong: ' said; then fail "a wrong verdict"; fi
+for agent in $agents; do settle "$agent"; done
+grep -q killed done || fail "nobody was killed: $(sort done | uniq -c)"
+grep -q reloaded done || fail "nobody got a new policy: $(tail -n 5 reloads)"
+grep -q '^0$' statuses || fail "not one sandbox ended well: $(sort statuses | uniq -c)"
+echo "lab: kmod/chaos: $(echo $(sort done | uniq -c)); sandboxes by status: $(echo $(sort statuses | uniq -c))"
+if cat said/* | grep '^wrong: '; then fail "a wrong verdict"; fi
 # What was killed goes away by and by.
 for try in $(seq 100); do
     if ! pidof stress >/dev/null && ! grep -q ' boesfs ' /proc/mounts && rmmod boesfs 2>/dev/null; then break; fi
