@@ -146,6 +146,10 @@ static inline u64 boesfs_grant(u32 generation, u32 ops)
 	return (u64)generation << 32 | ops;
 }
 
+/*
+ * Held over questions to a policy, never over anything of the file system
+ * below: an update of any policy waits for who holds it, and that may hang.
+ */
 extern struct srcu_struct boesfs_srcu;
 
 static inline struct boesfs_inode *boesfs_i(struct inode *inode)

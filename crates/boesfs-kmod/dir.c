@@ -29,19 +29,18 @@ struct inode *boesfs_inode_for(struct dentry *dentry, struct inode *lower, u32 *
 			       u32 *state)
 {
 	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
-	struct inode *inode = ERR_PTR(-EACCES);
 	struct boesfs_ops *ops;
-	int idx, err;
+	int idx, err = -EACCES;
 
 	idx = srcu_read_lock(&boesfs_srcu);
 	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
 	if (ops) {
 		*generation = ops->generation;
 		err = boesfs_resolve(ops, dentry, state);
-		inode = err ? ERR_PTR(err) : boesfs_iget(dentry->d_sb, lower, *generation, *state);
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
-	return inode;
+	/* This may wait for an inode that goes, and so for the file system below: no update waits with it. */
+	return err ? ERR_PTR(err) : boesfs_iget(dentry->d_sb, lower, *generation, *state);
 }
 
 /* The inode of what has been made at @place, which knows the row of everybody here. */
@@ -285,6 +284,9 @@ struct boesfs_name_entry {
 	u32 type;
 	u16 len;
 	bool hidden;
+	/* Whether it is hidden depends on its owner, and its state by the policy of the listing. */
+	bool asked;
+	u32 state;
 	char name[];
 };
 
@@ -313,6 +315,7 @@ static bool boesfs_sieve_add(struct dir_context *ctx, const char *name, int len,
 	entry->type = type;
 	entry->len = len;
 	entry->hidden = false;
+	entry->asked = false;
 	memcpy(entry->name, name, len);
 	sieve->used += size;
 	return true;
@@ -341,48 +344,11 @@ static bool boesfs_is_plainly_found(struct dentry *dir, const struct boesfs_name
 	return found;
 }
 
-/* Who lists a directory, by which policy, and the state of the directory there. */
+/* Who lists a directory, by the policy of which generation. */
 struct boesfs_listing {
-	struct boesfs_ops *ops;
-	u32 state;
+	u32 generation;
 	u32 class;
 };
-
-/*
- * Whether a name is left out. Only its owner can matter besides the path; if
- * the name is gone by now, so is the entry.
- */
-static bool boesfs_is_hidden(struct dentry *dentry, struct boesfs_name_entry *entry,
-			     const struct boesfs_listing *listing)
-{
-	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
-	struct qstr name = QSTR_INIT(entry->name, entry->len);
-	struct boesfs_request request = { .op = BOESFS_OP_STAT, .class = listing->class };
-	struct boesfs_ops *ops = listing->ops;
-	const struct cred *old, *cred = current_cred();
-	struct dentry *lower;
-	bool hidden = true;
-
-	/* Who has no class finds nothing. */
-	if (request.class >= ops->classes)
-		return true;
-	request.state = boesfs_step(ops, listing->state, &name);
-	if (!(ops->row(request.state, request.class) >> 32 >> BOESFS_OP_STAT & 1))
-		return false;
-	old = boesfs_override(dentry->d_sb);
-	lower = boesfs_lookup_lower(mnt_idmap(sbi->mnt), &name, boesfs_lower(dentry));
-	boesfs_revert(old);
-	if (IS_ERR(lower))
-		return true;
-	if (d_is_positive(lower)) {
-		request.args[BOESFS_ARG_UID] = from_kuid(&init_user_ns, cred->fsuid);
-		request.args[BOESFS_ARG_GID] = from_kgid(&init_user_ns, cred->fsgid);
-		request.args[BOESFS_ARG_OWNER] = from_kuid(&init_user_ns, d_inode(lower)->i_uid);
-		hidden = (ops->check(&request) & BOESFS_VERDICT_EFFECT) == BOESFS_EFFECT_HIDE;
-	}
-	dput(lower);
-	return hidden;
-}
 
 /* Whether no name of the directory is hidden from the task: 1, 0, or an error. */
 static int boesfs_lists_all(struct dentry *dentry)
@@ -412,38 +378,122 @@ static bool boesfs_is_dot(const struct boesfs_name_entry *entry)
 	       (entry->len == 1 || (entry->len == 2 && entry->name[1] == '.'));
 }
 
-/* Marks the names that are left out. */
-static int boesfs_sift(struct dentry *dentry, struct boesfs_sieve *sieve)
+/* Walks through the names of a sieve. */
+#define boesfs_for_each_name(entry, sieve)						\
+	for (entry = (void *)(sieve)->buffer;						\
+	     (char *)entry < (sieve)->buffer + (sieve)->used;				\
+	     entry = (void *)entry + ALIGN(sizeof(*entry) + entry->len, 8))
+
+/* Marks the names that are left out, and those of which the object below must be looked at first. */
+static int boesfs_sift_by_name(struct dentry *dentry, struct boesfs_sieve *sieve,
+			       struct boesfs_listing *listing)
 {
 	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
-	struct boesfs_listing listing;
+	struct boesfs_name_entry *entry;
+	struct boesfs_ops *ops;
 	int idx, err = -EACCES;
-	size_t at;
+	u32 state;
 
 	idx = srcu_read_lock(&boesfs_srcu);
-	listing.ops = srcu_dereference(sbi->ops, &boesfs_srcu);
-	if (listing.ops)
-		err = boesfs_resolve(listing.ops, dentry, &listing.state);
-	if (!err) {
-		listing.class = boesfs_class(sbi, listing.ops);
-		for (at = 0; at < sieve->used;) {
-			struct boesfs_name_entry *entry = (void *)(sieve->buffer + at);
+	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+	if (ops)
+		err = boesfs_resolve(ops, dentry, &state);
+	if (err)
+		goto out;
+	listing->generation = ops->generation;
+	listing->class = boesfs_class(sbi, ops);
+	boesfs_for_each_name(entry, sieve) {
+		struct qstr name = QSTR_INIT(entry->name, entry->len);
 
-			entry->hidden = !boesfs_is_dot(entry) &&
-					!boesfs_is_plainly_found(dentry, entry) &&
-					boesfs_is_hidden(dentry, entry, &listing);
-			at += ALIGN(sizeof(*entry) + entry->len, 8);
+		entry->hidden = false;
+		entry->asked = false;
+		if (boesfs_is_dot(entry) || boesfs_is_plainly_found(dentry, entry))
+			continue;
+		/* Who has no class finds nothing. */
+		if (listing->class >= ops->classes) {
+			entry->hidden = true;
+			continue;
 		}
+		entry->state = boesfs_step(ops, state, &name);
+		entry->asked = ops->row(entry->state, listing->class) >> 32 >> BOESFS_OP_STAT & 1;
 	}
+out:
 	srcu_read_unlock(&boesfs_srcu, idx);
 	return err;
+}
+
+/*
+ * Whether a name that is to be asked for is left out. Only its owner can matter
+ * besides the path; if the name is gone by now, so is the entry. -EAGAIN if
+ * there is another policy by now.
+ */
+static int boesfs_sift_by_object(struct dentry *dentry, struct boesfs_name_entry *entry,
+				 const struct boesfs_listing *listing)
+{
+	struct boesfs_sb *sbi = boesfs_sb(dentry->d_sb);
+	struct qstr name = QSTR_INIT(entry->name, entry->len);
+	struct boesfs_request request = {
+		.op = BOESFS_OP_STAT, .class = listing->class, .state = entry->state,
+	};
+	const struct cred *old, *cred = current_cred();
+	struct boesfs_ops *ops;
+	struct dentry *lower;
+	int idx, err = 0;
+
+	/* The file system below may take its time for this. Nothing of the policy is held. */
+	old = boesfs_override(dentry->d_sb);
+	lower = boesfs_lookup_lower(mnt_idmap(sbi->mnt), &name, boesfs_lower(dentry));
+	boesfs_revert(old);
+	entry->hidden = true;
+	if (IS_ERR(lower))
+		return 0;
+	if (d_is_positive(lower)) {
+		request.args[BOESFS_ARG_UID] = from_kuid(&init_user_ns, cred->fsuid);
+		request.args[BOESFS_ARG_GID] = from_kgid(&init_user_ns, cred->fsgid);
+		request.args[BOESFS_ARG_OWNER] = from_kuid(&init_user_ns, d_inode(lower)->i_uid);
+		idx = srcu_read_lock(&boesfs_srcu);
+		ops = srcu_dereference(sbi->ops, &boesfs_srcu);
+		if (!ops)
+			err = -EACCES;
+		else if ((u32)ops->generation != listing->generation)
+			err = -EAGAIN;
+		else
+			entry->hidden = (ops->check(&request) & BOESFS_VERDICT_EFFECT) ==
+					BOESFS_EFFECT_HIDE;
+		srcu_read_unlock(&boesfs_srcu, idx);
+	}
+	dput(lower);
+	return err;
+}
+
+/* Marks the names that are left out, all by the same policy. */
+static int boesfs_sift(struct dentry *dentry, struct boesfs_sieve *sieve)
+{
+	struct boesfs_listing listing;
+	struct boesfs_name_entry *entry;
+	int err;
+
+again:
+	err = boesfs_sift_by_name(dentry, sieve, &listing);
+	if (err)
+		return err;
+	boesfs_for_each_name(entry, sieve) {
+		if (!entry->asked)
+			continue;
+		err = fatal_signal_pending(current) ? -EINTR : boesfs_sift_by_object(dentry, entry, &listing);
+		if (err == -EAGAIN)
+			goto again;
+		if (err)
+			return err;
+	}
+	return 0;
 }
 
 static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct dir_context *ctx)
 {
 	struct boesfs_sieve sieve = { .ctx.actor = boesfs_sieve_add };
+	struct boesfs_name_entry *entry;
 	int err, wrong;
-	size_t at;
 
 	sieve.buffer = kmalloc(BOESFS_SIEVE, GFP_KERNEL);
 	if (!sieve.buffer)
@@ -461,13 +511,10 @@ static int boesfs_iterate_sifted(struct file *file, struct file *lower, struct d
 			break;
 		}
 		/* Also what has been read before an error. Whoever is told of it can make that wait. */
-		for (at = 0; at < sieve.used;) {
-			struct boesfs_name_entry *entry = (void *)(sieve.buffer + at);
-
+		boesfs_for_each_name(entry, &sieve) {
 			ctx->pos = entry->pos;
 			if (!entry->hidden && !dir_emit(ctx, entry->name, entry->len, entry->ino, entry->type))
 				goto out;
-			at += ALIGN(sizeof(*entry) + entry->len, 8);
 		}
 		/* After an error, too: what has been told is not told again. */
 		ctx->pos = lower->f_pos;

@@ -545,8 +545,8 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 	const struct cred *cred, *old;
 	struct inode *inode;
 	struct file *lower;
+	u32 state, found;
 	int idx, err;
-	u32 state;
 
 	err = boesfs_judge(dentry, BOESFS_OP_CREATE, &args);
 	if (!err)
@@ -573,10 +573,13 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 	err = ops ? boesfs_resolve(ops, dentry->d_parent, &state) : -EACCES;
 	if (!err) {
 		state = boesfs_step(ops, state, &unnamed);
-		inode = boesfs_iget(dir->i_sb, file_inode(lower), ops->generation, state);
-		err = PTR_ERR_OR_ZERO(inode);
+		found = ops->generation;
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
+	if (!err) {
+		inode = boesfs_iget(dir->i_sb, file_inode(lower), found, state);
+		err = PTR_ERR_OR_ZERO(inode);
+	}
 	if (err) {
 		fput(lower);
 		goto put;

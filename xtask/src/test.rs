@@ -110,6 +110,8 @@ fn quick(hook: Hook, kernel: Kernel) -> Vec<String> {
             "kmod/known",
             "kmod/refused",
             "kmod/lost",
+            "kmod/names",
+            "kmod/hung",
             "kmod/faults",
             "kmod/transparent",
             "kmod/chaos",
