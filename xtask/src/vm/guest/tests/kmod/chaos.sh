@@ -46,6 +46,15 @@ soon() {
     [ $status != 124 ] || fail "hangs: $*"
     return $status
 }
+# It may be over, killed, or not up yet.
+reload() {
+    for try in $(seq 20); do
+        kill -0 "$1" 2>/dev/null || return 1
+        ! soon 60 boesfs reload "$1" >>reloads 2>&1 || return 0
+        usleep 300000
+    done
+    return 1
+}
 # One of those that run.
 any() {
     set -- $agents
@@ -61,8 +70,14 @@ drop() {
     agents=$kept
 }
 
+# Over when the time is, and each of these has been at least once.
+everything() {
+    for what in killed reloaded unloaded; do grep -q $what done || return 1; done
+}
+: >done
 end=$(($(date +%s) + seconds))
-while [ "$(date +%s)" -lt "$end" ]; do
+late=$((end + 120))
+while now=$(date +%s) && { [ $now -lt $end ] || { [ $now -lt $late ] && ! everything; }; }; do
     case $(random 16) in
     [0-5]) [ "$(echo $agents | wc -w)" -ge 4 ] || start $(($(random 4) + 1)) ;;
     6)
@@ -73,8 +88,7 @@ while [ "$(date +%s)" -lt "$end" ]; do
             echo killed >>done
         fi
         ;;
-    # It may be over, killed, or not up yet.
-    7 | 8 | 9) if agent=$(any) && [ -n "$agent" ] && soon 60 boesfs reload "$agent" >>reloads 2>&1; then echo reloaded >>done; fi ;;
+    7 | 8 | 9) if agent=$(any) && [ -n "$agent" ] && reload "$agent"; then echo reloaded >>done; fi ;;
     10) if rmmod boesfs 2>/dev/null; then echo unloaded >>done; fi ;;
     *) [ -d /sys/module/boesfs ] || insmod /lab/modules/99-boesfs.ko ;;
     esac
@@ -83,8 +97,7 @@ while [ "$(date +%s)" -lt "$end" ]; do
 done
 [ -d /sys/module/boesfs ] || insmod /lab/modules/99-boesfs.ko
 for agent in $agents; do settle "$agent"; done
-grep -q killed done || fail "nobody was killed: $(sort done | uniq -c)"
-grep -q reloaded done || fail "nobody got a new policy: $(tail -n 5 reloads)"
+everything || fail "not everything was done: $(sort done | uniq -c; tail -n 5 reloads)"
 grep -q '^0$' statuses || fail "not one sandbox ended well: $(sort statuses | uniq -c)"
 echo "lab: kmod/chaos: $(echo $(sort done | uniq -c)); sandboxes by status: $(echo $(sort statuses | uniq -c))"
 if cat said/* | grep '^wrong: '; then fail "a wrong verdict"; fi
