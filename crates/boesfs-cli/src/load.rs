@@ -276,6 +276,12 @@ impl Names for SystemNames {
     fn group(&self, name: &str) -> Option<u32> {
         lookup("/etc/group", name)
     }
+
+    fn help(&self, word: &str, name: &str) -> String {
+        format!(
+            "this machine's /etc/passwd and /etc/group are looked in: write the number, or compile the policy first, with `boesfsc compile --users FILE` (a line `{word} {name} 1000`)"
+        )
+    }
 }
 
 /// The third field of the line of `file` whose first field is `name` (passwd(5), group(5)).

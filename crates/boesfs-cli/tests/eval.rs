@@ -193,11 +193,16 @@ fn policies_that_cannot_be_used() {
     let folder = Folder::new();
     std::fs::write(folder.path("bad.bfs"), "default deny; allow raed on \"/\";").expect("written");
     std::fs::write(folder.path("bad.o"), b"\x7fELF and nothing else").expect("written");
-    for (policy, status) in [("bad.bfs", 1), ("bad.o", 1), ("none.bfs", 4)] {
+    for (policy, status) in [("bad.bfs", 1), ("bad.o", 4), ("none.bfs", 4)] {
         let output = folder.eval(&[policy], "");
         assert_eq!(output.status.code(), Some(status), "{policy}: {}", text(&output.stderr));
         assert!(!output.stderr.is_empty());
     }
+    std::fs::write(folder.path("names.bfs"), "policy p; default deny; role r; user \"nobody.here\": r;")
+        .expect("written");
+    let output = folder.eval(&["names.bfs"], "");
+    let said = text(&output.stderr);
+    assert!(said.contains("/etc/passwd") && !said.contains("--system-users"), "{said}");
     assert_eq!(folder.eval(&["--engine", "guess", "p.bfs"], "").status.code(), Some(2));
 }
 

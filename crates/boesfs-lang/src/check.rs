@@ -24,6 +24,13 @@ pub trait Names {
     fn user(&self, name: &str) -> Option<u32>;
     /// The id of the group called `name`.
     fn group(&self, name: &str) -> Option<u32>;
+
+    /// What to do about a `word` (user or group) called `name` that has none.
+    fn help(&self, word: &str, name: &str) -> String {
+        format!(
+            "a policy must mean the same on every machine: write the number, map the name in a file (`{word} {name} 1000`, --users FILE), or take this machine's names (--system-users)"
+        )
+    }
 }
 
 /// No included files.

@@ -36,8 +36,8 @@ in hexadecimal (\"exe_bytes\" likewise). \"id\" comes back with the answer. Wher
 \"cause\" says why: \"default\", \"not-granted\" (no rule allows this operation to these roles anywhere) or \"no-class\"
 (the subject's roles may not be held at once). What cannot be answered gives {\"error\":...} in its place.
 
-Exit status: 0 if every request was answered, 1 if one was not or the policy has errors, 4 if reading, writing or the
-engine failed.
+Exit status: 0 if every request was answered, 1 if one was not or the policy has errors, 4 if reading, also
+an object that is none, writing or the engine failed.
 
 Examples:
   echo '{\"op\":\"read\",\"path\":\"/etc/shadow\",\"user\":1000}' | boesfs eval agent.bfs
@@ -81,7 +81,7 @@ pub fn eval(args: &EvalArgs) -> ExitCode {
         Err(error) => match error.downcast_ref::<LoadError>() {
             Some(error) => {
                 error.show("boesfs");
-                ExitCode::from(if matches!(error, LoadError::Read { .. }) { FAILED } else { WRONG })
+                ExitCode::from(if matches!(error, LoadError::Rejected(_)) { WRONG } else { FAILED })
             }
             None => {
                 eprintln!("boesfs: {}", with_causes(error.as_ref()));

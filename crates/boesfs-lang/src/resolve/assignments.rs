@@ -102,9 +102,7 @@ impl Resolver<'_> {
         };
         let Some(id) = id.filter(|id| *id != u32::MAX) else {
             let message = format!("the {word} `{name}` has no number here");
-            let help = format!(
-                "a policy must mean the same on every machine: write the number, map the name in a file (`{word} {name} 1000`, --users FILE), or take this machine's names (--system-users)"
-            );
+            let help = self.input.names.help(word, &name);
             self.refuse(Code::UnknownSubject, message, span, Some(help));
             return None;
         };

@@ -48,11 +48,12 @@ impl EventSink for Kept {
 
 /// A mounted policy over a fresh directory.
 pub(crate) struct Fixture {
-    dir: tempfile::TempDir,
     pub(crate) events: Arc<Kept>,
     pub(crate) checker: Arc<TableChecker>,
     pub(crate) subjects: Subjects,
     mount: Option<Mount>,
+    /// After the mount in it.
+    dir: tempfile::TempDir,
 }
 
 /// What a test may choose.
@@ -114,7 +115,7 @@ impl Fixture {
             threads: 4,
         };
         let mount = Mount::at(&dir.path().join("mnt"), config).unwrap();
-        Fixture { dir, events, checker, subjects: checked.subjects, mount: Some(mount) }
+        Fixture { events, checker, subjects: checked.subjects, mount: Some(mount), dir }
     }
 
     /// The path of `name` inside the mount.
