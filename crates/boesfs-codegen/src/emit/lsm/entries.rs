@@ -11,7 +11,7 @@ use crate::emit::layout::{Doubt, Table, handed};
 use crate::emit::{Facts, add_table};
 
 use super::find::{DOUBT, PASS, PASSED, Sought, Where, find, found as doubtful, state_entry, unless_for_itself};
-use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget};
+use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget, peek_field};
 
 use Reg as R;
 
@@ -86,7 +86,7 @@ pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     one(a, facts, "lsm_path_chmod", Object::Path, Op::Chmod, &[(Arg::Mode, Source::Hook(1))]);
     one(a, facts, "lsm_path_chown", Object::Path, Op::Chown, &[]);
     one(a, facts, "lsm_path_notify", Object::Path, Op::Watch, &[]);
-    one(a, facts, "lsm_inode_getattr", Object::Path, Op::Stat, &[]);
+    inode_getattr(a, facts);
     inode_follow_link(a, facts);
     for (name, at, op) in [
         ("lsm_inode_readlink", 0, Op::Readlink),
@@ -105,22 +105,22 @@ fn both(a: &mut Assembler, name: &str, emit: impl Fn(&mut Assembler, &str, Objec
     emit(a, &format!("{name}_path"), Object::FilePath);
 }
 
-/// r7 and r8 of the object.
+/// r7 and r8 of the object. Changes r0 to r5.
 pub(super) fn object(a: &mut Assembler, object: Object) {
+    if !matches!(object, Object::Dentry(_)) {
+        a.load(Size::B8, R::R3, R::R6, 0);
+    }
     match object {
         Object::File | Object::FilePath => {
-            a.load(Size::B8, R::R1, R::R6, 0);
-            a.store(Size::B8, R::R10, FILE, R::R1);
-            of_file(a);
+            a.store(Size::B8, R::R10, FILE, R::R3);
+            of_file(a, object);
         }
         Object::Path => {
-            a.load(Size::B8, R::R1, R::R6, 0);
-            a.load_field(Size::B8, R::R7, R::R1, Field::PATH_DENTRY);
-            a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+            a.load_field(Size::B8, R::R7, R::R3, Field::PATH_DENTRY);
+            mount(a, Field::PATH_MNT, WORD);
         }
         Object::Entry => {
-            a.load(Size::B8, R::R1, R::R6, 0);
-            a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+            mount(a, Field::PATH_MNT, WORD);
             a.load(Size::B8, R::R7, R::R6, 8);
         }
         Object::Dentry(at) => {
@@ -130,10 +130,20 @@ pub(super) fn object(a: &mut Assembler, object: Object) {
     }
 }
 
-/// r7 and r8 of the file in r1.
-fn of_file(a: &mut Assembler) {
-    a.load_field(Size::B8, R::R7, R::R1, Field::FILE_DENTRY);
-    a.load_field(Size::B8, R::R8, R::R1, Field::FILE_MNT);
+/// r7 and r8 of the file in r3. Changes r0 to r5.
+fn of_file(a: &mut Assembler, form: Object) {
+    a.load_field(Size::B8, R::R7, R::R3, Field::FILE_DENTRY);
+    match form {
+        Object::FilePath => a.load_field(Size::B8, R::R8, R::R3, Field::FILE_MNT),
+        _ => mount(a, Field::FILE_MNT, WORD),
+    }
+}
+
+/// r8 = the address of a mount, which is this field of what r3 points to, by way of eight bytes at `word` of the stack: nothing else is wanted of it,
+/// and for each pointer that is taken out of an argument the verifier searches all types of the kernel. What is asked most takes it at once all the same.
+pub(super) fn mount(a: &mut Assembler, field: Field, word: i16) {
+    peek_field(a, field, word, 8);
+    a.load(Size::B8, R::R8, R::R10, word);
 }
 
 /// A program that asks for one operation.
@@ -142,6 +152,15 @@ fn one(a: &mut Assembler, facts: Facts<'_>, name: &str, what: Object, op: Op, so
     a.note("the object");
     object(a, what);
     ask(a, facts, what, op, sources, pass);
+}
+
+fn inode_getattr(a: &mut Assembler, facts: Facts<'_>) {
+    let pass = begin(a, "lsm_inode_getattr");
+    a.note("the object");
+    a.load(Size::B8, R::R1, R::R6, 0);
+    a.load_field(Size::B8, R::R7, R::R1, Field::PATH_DENTRY);
+    a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+    ask(a, facts, Object::Path, Op::Stat, &[], pass);
 }
 
 /// Asks for `op` of the object in r7 and r8, and returns.
@@ -215,7 +234,7 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
         }
         _ => {
             a.note("its state");
-            find(a, Sought::Dentry(Where::In(R::R7), Where::In(R::R8)));
+            find(a, Sought::Dentry { dentry: Where::In(R::R7), mount: R::R8, parent: WORD });
         }
     }
     a.mov(R::R9, R::R0);
@@ -336,7 +355,10 @@ const fn bit(op: Op) -> i32 {
 fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     let pass = begin(a, name);
     a.note("the object");
-    object(a, form);
+    a.load(Size::B8, R::R1, R::R6, 0);
+    a.store(Size::B8, R::R10, FILE, R::R1);
+    a.load_field(Size::B8, R::R7, R::R1, Field::FILE_DENTRY);
+    a.load_field(Size::B8, R::R8, R::R1, Field::FILE_MNT);
     let (decided, named, reads) = (a.label(), a.label(), a.label());
     let ops = [Op::Create, Op::Exec, Op::List, Op::Read, Op::Write, Op::Append];
     found(a, form, Ops::of(&ops));
@@ -421,6 +443,7 @@ fn file_receive(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     object(a, form);
     let (decided, known) = (a.label(), a.label());
     a.note("what its flags ask for: nothing, of one that is a place only");
+    a.load(Size::B8, R::R1, R::R10, FILE);
     a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
     a.mov(R::R3, 0);
     a.mov(R::R4, R::R2);
@@ -479,8 +502,8 @@ fn mmap_file(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.alu(AluOp::And, R::R1, OPENED_TO_EXECUTE);
     a.branch(Test::Ne, R::R1, 0, pass);
     a.note("the object");
-    a.load(Size::B8, R::R1, R::R10, FILE);
-    of_file(a);
+    a.load(Size::B8, R::R3, R::R10, FILE);
+    of_file(a, form);
     let (map, write) = (a.label(), a.label());
     a.note("written through a mapping: anywhere, also where it was opened for appending");
     a.load(Size::B8, R::R2, R::R6, 24);
@@ -537,8 +560,9 @@ fn file_fcntl(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     ask(a, facts, form, Op::Write, &[(Arg::Flags, Source::FileFlags(FILE))], pass);
 }
 
-/// Goes to `appending` if the file in r1 was opened for appending, else to `other`.
+/// Goes to `appending` if the file was opened for appending, else to `other`.
 fn appending(a: &mut Assembler, appending: Label, other: Label) {
+    a.load(Size::B8, R::R1, R::R10, FILE);
     a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
     a.alu(AluOp::And, R::R2, O_APPEND);
     a.branch(Test::Eq, R::R2, 0, other);

@@ -62,7 +62,7 @@ pub(super) fn find(a: &mut Assembler, what: Sought) {
     let known = a.label();
     let (fast, slow) = match what {
         Sought::File(_) => ("find_path", "find_path_slow"),
-        Sought::Dentry(..) => ("find", "find_slow"),
+        Sought::Dentry { .. } => ("find", "find_slow"),
     };
     for name in [fast, slow] {
         match what {
@@ -70,9 +70,15 @@ pub(super) fn find(a: &mut Assembler, what: Sought) {
                 a.load(Size::B8, R::R1, R::R10, at);
                 a.add_field(R::R1, Field::FILE_PATH);
             }
-            Sought::Dentry(dentry, mount) => {
+            Sought::Dentry { dentry, mount, parent } => {
                 dentry.to(a, R::R1);
-                mount.to(a, R::R2);
+                a.mov(R::R2, mount);
+                if name == fast {
+                    a.mov(R::R3, R::R10);
+                    a.alu(AluOp::Add, R::R3, i32::from(parent));
+                } else {
+                    a.load(Size::B8, R::R3, R::R10, parent);
+                }
             }
         }
         a.call(name);
@@ -89,8 +95,15 @@ pub(super) enum Sought {
     /// The file whose address is at this offset of the stack: for kernels where the verifier takes no pointer out of `file.f_path`, which is in
     /// a union there. A part of a file may be an argument that is declared to be a kernel object.
     File(i16),
-    /// A dentry, and its mount.
-    Dentry(Where, Where),
+    /// A dentry, at a mount; its parent is put at an offset of the stack.
+    Dentry {
+        /// The dentry.
+        dentry: Where,
+        /// The address of the mount, of r6 to r9.
+        mount: Reg,
+        /// Eight bytes of the stack.
+        parent: i16,
+    },
 }
 
 /// Where a program keeps something.
@@ -114,23 +127,24 @@ impl Where {
 /// What the functions that only look at what is kept give where that says nothing: it must be climbed for.
 const MISS: i32 = -1;
 
-/// `find(dentry, mount)`, `find_path(path)`: the state of an object by what its parent keeps, or [`MISS`]; `find_slow` and `find_path_slow`, with
-/// the same arguments, `-> found` in any case. Two of each: what is on the stack of one need not fit besides what the other one calls.
+/// `find(dentry, mount, address of a word)`, `find_path(path)`: the state of an object by what its parent keeps, or [`MISS`]; the word is the parent.
+/// `find_slow(dentry, mount, parent)` and `find_path_slow(path)` `-> found` in any case. Two of each: what is on the stack of one need not fit besides
+/// what the other one calls.
 fn finding(a: &mut Assembler, facts: Facts<'_>) {
     const MOUNT: i16 = NAME - 8;
-    let object = |a: &mut Assembler, name: &str, path: bool| {
+    const PARENT: i16 = NAME - 16;
+    for (path, name) in [(true, "find_path"), (false, "find")] {
+        let miss = a.label();
         if path {
             a.function(name);
             a.note("the object");
             a.load_field(Size::B8, R::R2, R::R1, Field::PATH_MNT);
             a.load_field(Size::B8, R::R1, R::R1, Field::PATH_DENTRY);
+            a.mov(R::R3, R::R10);
+            a.alu(AluOp::Add, R::R3, i32::from(PARENT));
         } else {
             a.static_function(name);
         }
-    };
-    for (path, name) in [(true, "find_path"), (false, "find")] {
-        let miss = a.label();
-        object(a, name, path);
         a.note("what its parent keeps");
         a.store(Size::B8, R::R10, MOUNT, R::R2);
         kept_here(a, facts, miss);
@@ -149,14 +163,26 @@ fn finding(a: &mut Assembler, facts: Facts<'_>) {
     for (path, name) in [(true, "find_path_slow"), (false, "find_slow")] {
         const KEY: i16 = -8;
         let unknown = a.label();
-        object(a, name, path);
-        a.note("climbed(dentry, mounts[mount]); no such mount -> outside");
-        a.mov(R::R6, R::R1);
-        a.store(Size::B8, R::R10, KEY, R::R2);
+        if path {
+            a.function(name);
+            a.note("the object");
+            a.load_field(Size::B8, R::R6, R::R1, Field::PATH_DENTRY);
+            a.load_field(Size::B8, R::R7, R::R6, Field::DENTRY_PARENT);
+            a.mov(R::R3, R::R1);
+            peek_field(a, Field::PATH_MNT, KEY, 8);
+        } else {
+            a.static_function(name);
+            a.note("the object");
+            a.mov(R::R6, R::R1);
+            a.mov(R::R7, R::R3);
+            a.store(Size::B8, R::R10, KEY, R::R2);
+        }
+        a.note("climbed(dentry, mounts[mount], parent); no such mount -> outside");
         lookup(a, Map::Mounts, KEY);
         a.branch(Test::Eq, R::R0, 0, unknown);
         a.mov(R::R1, R::R6);
         a.mov(R::R2, R::R0);
+        a.mov(R::R3, R::R7);
         a.call("climbed");
         a.exit();
         a.bind(unknown);
@@ -222,7 +248,7 @@ fn outside(a: &mut Assembler) {
     doubt(a, Doubt::Foreign);
 }
 
-/// `kept(dentry) -> number of the place << 32 | state`, or [`MISS`].
+/// `kept(dentry, _, address of a word) -> number of the place << 32 | state`, or [`MISS`]. The word is the parent.
 fn kept(a: &mut Assembler, facts: Facts<'_>) {
     let miss = a.label();
     a.static_function("kept");
@@ -241,17 +267,19 @@ const NAME: i16 = -(NAME_BYTES as i16);
 
 /// r0 = the state of the dentry in r1 by what its parent's inode keeps of this generation, while nothing moves; r9 = the number of the place that it is
 /// of. Goes to `miss` where that says nothing. Of a dentry that is the root of a mount it never says anything of that mount's place, which
-/// ends there.
+/// ends there. The word that r3 points to is the parent,.
 ///
 /// Registers: r6 dentry, r7 its sequence number, r8 what moves and the generation, then the length, r9 the word.
 fn kept_here(a: &mut Assembler, facts: Facts<'_>, miss: Label) {
     let (name, same) = (a.label(), a.label());
     a.mov(R::R6, R::R1);
     a.load_field(Size::B4, R::R7, R::R6, Field::DENTRY_SEQUENCE);
+    // After the number, which says whether it still is.
+    a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_PARENT);
+    a.store(Size::B8, R::R3, 0, R::R2);
     a.mov(R::R1, R::R7);
     a.alu(AluOp::And, R::R1, 1);
     a.branch(Test::Ne, R::R1, 0, miss);
-    a.load_field(Size::B8, R::R2, R::R6, Field::DENTRY_PARENT);
     // It would be its own: the word is not that of a parent.
     a.branch(Test::Eq, R::R2, R::R6, miss);
     a.place(R::R1, Place::Data(Data::Moves));
@@ -364,7 +392,8 @@ fn last_word(a: &mut Assembler, last: Label, word: i32, done: Label) {
     a.jump(done);
 }
 
-/// `climbed(dentry, place) -> found`: by all names between it and the root of the place, and keeps what is found of the parent.
+/// `climbed(dentry, place, parent) -> found`: by all names between it and the root of the place, and keeps what is found of the parent, unless the
+/// dentry has another one by now.
 ///
 /// Registers: r6 dentry, r7 place, r8 what moves and the generation, r9 parent.
 fn climbed(a: &mut Assembler) {
@@ -377,6 +406,7 @@ fn climbed(a: &mut Assembler) {
     a.note("a mount that is not judged");
     a.mov(R::R6, R::R1);
     a.mov(R::R7, R::R2);
+    a.mov(R::R9, R::R3);
     a.load(Size::B4, R::R1, R::R7, place::JUDGED as i16);
     a.branch(Test::Ne, R::R1, 0, judged);
     pass(a);
@@ -393,8 +423,6 @@ fn climbed(a: &mut Assembler) {
     a.exit();
     a.note("climb(scratch)");
     a.bind(below);
-    // Before: what is climbed by says whether it still was the parent.
-    a.load_field(Size::B8, R::R9, R::R6, Field::DENTRY_PARENT);
     a.mov(R::R1, TRIES);
     a.store(Size::B8, R::R10, LEFT, R::R1);
     a.bind(again);
@@ -419,6 +447,7 @@ fn climbed(a: &mut Assembler) {
     a.branch(Test::Ne, R::R1, R::R8, leave);
     a.load(Size::B8, R::R1, R::R10, SCRATCH);
     a.load(Size::B8, R::R1, R::R1, (scratch::CHAIN + 8) as i16);
+    // What was climbed by.
     a.branch(Test::Ne, R::R1, R::R9, leave);
     a.place(R::R1, Place::Map(Map::Dirs));
     a.load_field(Size::B8, R::R2, R::R9, Field::DENTRY_INODE);

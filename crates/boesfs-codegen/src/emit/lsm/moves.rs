@@ -9,7 +9,7 @@ use crate::emit::Facts;
 use crate::emit::layout::{Data, session};
 
 use super::answer::EXDEV;
-use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
+use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, mount, plain};
 use super::find::{Sought, Where, find};
 use super::scope::{asker, begin, forget, parent, peek_inode};
 
@@ -39,8 +39,8 @@ fn path_link(a: &mut Assembler) {
     a.note("the old name and the new one, of one mount");
     a.load(Size::B8, R::R1, R::R6, 0);
     a.store(Size::B8, R::R10, OLD, R::R1);
-    a.load(Size::B8, R::R1, R::R6, 8);
-    a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+    a.load(Size::B8, R::R3, R::R6, 8);
+    mount(a, Field::PATH_MNT, WORD);
     a.load(Size::B8, R::R1, R::R6, 16);
     a.store(Size::B8, R::R10, NEW, R::R1);
     a.mov(R::R1, 0);
@@ -61,8 +61,8 @@ fn path_rename(a: &mut Assembler) {
     let pass = begin(a, "lsm_path_rename");
     let (leave, exchange, replaced, moved) = (a.label(), a.label(), a.label(), a.label());
     a.note("the old name and the new one, of one mount");
-    a.load(Size::B8, R::R1, R::R6, 0);
-    a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
+    a.load(Size::B8, R::R3, R::R6, 0);
+    mount(a, Field::PATH_MNT, WORD);
     for (to, from) in [(OLD, 8), (NEW, 24), (FLAGS, 32)] {
         a.load(Size::B8, R::R1, R::R6, from);
         a.store(Size::B8, R::R10, to, R::R1);
@@ -112,7 +112,7 @@ fn path_rename(a: &mut Assembler) {
 fn find_both(a: &mut Assembler) {
     a.note("the state of either");
     for (dentry, found) in [(OLD, OLD_FOUND), (NEW, NEW_FOUND)] {
-        find(a, Sought::Dentry(Where::At(dentry), Where::In(R::R8)));
+        find(a, Sought::Dentry { dentry: Where::At(dentry), mount: R::R8, parent: WORD });
         forget(a, R::R0, R::R1);
         a.store(Size::B8, R::R10, found, R::R0);
     }

@@ -16,6 +16,7 @@ use Reg as R;
 /// r9 ops.
 pub(super) fn shown(a: &mut Assembler) {
     const KEY: i16 = -8;
+    const PARENT: i16 = -16;
     a.static_function("shown");
     let (unknown, several, slow) = (a.label(), a.label(), a.label());
     a.note("s = supers[super block]; none -> outside");
@@ -30,6 +31,8 @@ pub(super) fn shown(a: &mut Assembler) {
     a.branch(Test::Ne, R::R1, 1, several);
     a.note("one mount: what the parent keeps, if that is of this one");
     a.mov(R::R1, R::R6);
+    a.mov(R::R3, R::R10);
+    a.alu(AluOp::Add, R::R3, i32::from(PARENT));
     a.call("kept");
     a.mov(R::R1, R::R0);
     a.alu(AluOp::Rsh, R::R1, 32);
@@ -37,11 +40,12 @@ pub(super) fn shown(a: &mut Assembler) {
     a.branch(Test::Ne, R::R1, R::R2, slow);
     a.mov32(R::R0, R::R0);
     a.exit();
-    a.note("climbed(dentry, place)");
+    a.note("climbed(dentry, place, parent)");
     a.bind(slow);
     a.mov(R::R1, R::R6);
     a.mov(R::R2, R::R7);
     a.alu(AluOp::Add, R::R2, supers::PLACES as i32);
+    a.load(Size::B8, R::R3, R::R10, PARENT);
     a.call("climbed");
     a.exit();
     a.note("several: by_places(dentry, s, ops)");
