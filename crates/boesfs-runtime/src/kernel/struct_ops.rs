@@ -7,7 +7,6 @@ mod sys;
 mod types;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
 
 use boesfs_codegen::bpf::Place;
 use boesfs_codegen::emit::layout::kmod::{EVENT_BYTES, MEMBERS, POLICY_NAME, VERSION};
@@ -24,7 +23,7 @@ pub const MODULE: &str = "boesfs";
 
 const _: () = assert!(EVENT_BYTES < Map::Events.entries() as usize, "the ring buffer holds the longest event");
 
-/// A registered policy. It goes when this is dropped, unless it is pinned.
+/// A registered policy. It goes when this is dropped.
 #[derive(Debug)]
 pub struct Registered {
     link: OwnedFd,
@@ -74,14 +73,6 @@ impl Registered {
         sys::update_link(&self.link, &policy, &self.policy)?;
         (self.policy, self.events) = (policy, events);
         Ok(())
-    }
-
-    /// Keeps the policy registered beyond this process, as the file `path` of a BPF file system.
-    ///
-    /// # Errors
-    /// It cannot be pinned there.
-    pub fn pin(&self, path: &Path) -> Result<(), KernelError> {
-        sys::pin(&self.link, path)
     }
 
     /// The name it is registered under: what the mount option `policy=` takes.

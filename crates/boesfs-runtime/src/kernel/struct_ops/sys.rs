@@ -1,16 +1,11 @@
 //! The calls of `bpf(2)` for struct_ops of a module. Structures are the parts of `union bpf_attr` in
 //! `include/uapi/linux/bpf.h` up to the last field used; the kernel takes the rest as zero.
 
-use std::ffi::CString;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use super::super::KernelError;
 use super::super::sys::{Id, Info, MapCreate, Numbered, OBJ_GET_INFO_BY_FD, bpf, create, fd, open, owned, short};
 
-const OBJ_PIN: u32 = 6;
 const BTF_GET_NEXT_ID: u32 = 23;
 const LINK_CREATE: u32 = 28;
 const LINK_UPDATE: u32 = 29;
@@ -23,13 +18,6 @@ const LINK: u32 = 1 << 13;
 const MODULE_TYPE: u32 = 1 << 15;
 /// `BPF_F_REPLACE`: only if the old map is the one said.
 const REPLACE: u32 = 1 << 2;
-
-#[repr(C)]
-struct Pin {
-    path: u64,
-    fd: u32,
-    flags: u32,
-}
 
 #[repr(C)]
 struct BtfInfo {
@@ -132,14 +120,4 @@ pub(super) fn update_link(link: &OwnedFd, new: &OwnedFd, old: &OwnedFd) -> Resul
     let mut attr = LinkUpdate { link_fd: fd(link), new_map_fd: fd(new), flags: REPLACE, old_map_fd: fd(old) };
     // SAFETY: the attributes of BPF_LINK_UPDATE, with no pointers.
     unsafe { bpf("replace the policy", LINK_UPDATE, &mut attr).map(drop) }
-}
-
-/// Gives a link a name in a BPF file system.
-pub(super) fn pin(link: &OwnedFd, path: &Path) -> Result<(), KernelError> {
-    let what = "pin the policy";
-    let path = CString::new(path.as_os_str().as_bytes())
-        .map_err(|_| KernelError::System { what, source: io::ErrorKind::InvalidInput.into() })?;
-    let mut attr = Pin { path: path.as_ptr() as u64, fd: fd(link), flags: 0 };
-    // SAFETY: the attributes of BPF_OBJ_PIN: `path` is a C string that outlives the call, which only reads it.
-    unsafe { bpf(what, OBJ_PIN, &mut attr).map(drop) }
 }
