@@ -368,6 +368,7 @@ void boesfs_release_locks(struct file *file, struct file *lower);
 
 /* ioctl.c */
 long boesfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+long boesfs_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 int boesfs_fileattr_get(struct dentry *dentry, struct boesfs_fileattr *fa);
 int boesfs_fileattr_set(struct mnt_idmap *idmap, struct dentry *dentry, struct boesfs_fileattr *fa);
 

@@ -266,6 +266,6 @@ const struct file_operations boesfs_file_operations = {
 	.lock			= boesfs_lock,
 	.flock			= boesfs_flock,
 	.unlocked_ioctl		= boesfs_ioctl,
-	.compat_ioctl		= compat_ptr_ioctl,
+	.compat_ioctl		= boesfs_compat_ioctl,
 	.setlease		= boesfs_setlease,
 };

@@ -2,12 +2,13 @@
 /*
  * ioctl(2), and inode flags, which the kernel passes on by functions of their own.
  */
+#include <linux/compat.h>
 #include <linux/fs.h>
 
 #include "boesfs.h"
 
 /* Of the requests that concern a file alone, the inode's flags go another way (fileattr); its version goes here. */
-long boesfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+static long boesfs_do_ioctl(struct file *file, unsigned int cmd, bool version, unsigned long arg)
 {
 	struct boesfs_args args = { .flags = cmd };
 	struct file *lower;
@@ -18,9 +19,21 @@ long boesfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (err)
 		return err;
 	lower = boesfs_lower_file(file);
-	if (cmd != FS_IOC_GETVERSION || !lower->f_op->unlocked_ioctl)
+	if (!version || !lower->f_op->unlocked_ioctl)
 		return -ENOTTY;
-	return lower->f_op->unlocked_ioctl(lower, cmd, arg);
+	return lower->f_op->unlocked_ioctl(lower, FS_IOC_GETVERSION, arg);
+}
+
+long boesfs_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return boesfs_do_ioctl(file, cmd, cmd == FS_IOC_GETVERSION, arg);
+}
+
+/* For 32-bit programs the request has another number, and writes the same four bytes. */
+long boesfs_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return boesfs_do_ioctl(file, cmd, cmd == FS_IOC32_GETVERSION || cmd == FS_IOC_GETVERSION,
+			       (unsigned long)compat_ptr(arg));
 }
 
 static int boesfs_judge_fileattr(struct dentry *dentry, struct boesfs_fileattr *fa, bool set)

@@ -142,7 +142,7 @@ static void boesfs_adopt(struct file *file, struct file *lower)
 	 * Its mapping stays here, empty: the kernel would give this file to
 	 * functions of the file system below that take it for one of theirs.
 	 */
-	file->f_mode |= lower->f_mode & (FMODE_CAN_ODIRECT | FMODE_NOWAIT);
+	file->f_mode |= lower->f_mode & (FMODE_CAN_ODIRECT | FMODE_NOWAIT | FMODE_CAN_ATOMIC_WRITE);
 	boesfs_refresh(file_inode(file));
 }
 

@@ -224,8 +224,8 @@ impl Lab {
         let mut bytes = self.shared.clone();
         let mut modules: Vec<&str> = self.lower.iter().flat_map(|lower| lower.modules()).copied().collect();
         if self.hook == "kmod" {
-            // For disks that fail.
-            modules.extend(["loop", "dm_mod"]);
+            // For disks that fail, and what tmpfs has not.
+            modules.extend(["loop", "dm_mod", "ext4"]);
         }
         bytes.extend(suite::modules(image, &modules)?);
         if self.hook == "kmod" {

@@ -254,7 +254,7 @@ pub(crate) fn archive(hook: &str, script: Option<&str>) -> Result<Vec<u8>> {
         archive.program(&format!("lab/bin/{name}"), path)?;
     }
     archive.copy("lab/bin/actor", &actor()?)?;
-    for name in ["stress", "original", "mapped", "around"] {
+    for name in ["stress", "original", "mapped", "around", "compat"] {
         archive.copy(&format!("lab/bin/{name}"), &guest_program(name)?)?;
     }
     bypass(&mut archive)?;
