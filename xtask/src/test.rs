@@ -106,10 +106,13 @@ fn quick(hook: Hook, kernel: Kernel) -> Vec<String> {
         }
         Hook::Kmod => vec![
             "kmod/original",
+            "kmod/auto",
             "kmod/roles",
             "kmod/known",
             "kmod/refused",
             "kmod/lost",
+            "kmod/versions",
+            "kmod/compat",
             "kmod/names",
             "kmod/hung",
             "kmod/faults",
