@@ -103,9 +103,10 @@ static void boesfs_publish(struct boesfs_policy *policy, struct boesfs_ops *ops)
 		if (!ops)
 			WRITE_ONCE(sbi->generation, 0);
 		rcu_assign_pointer(sbi->ops, ops);
+		if (!ops)
+			continue;
 		/* After the members: who sees the generation may rely on what was asked of them. */
-		if (ops)
-			smp_store_release(&sbi->generation, (u32)ops->generation);
+		smp_store_release(&sbi->generation, (u32)ops->generation);
 	}
 }
 
