@@ -97,7 +97,7 @@ impl Reader {
 /// How often losses are looked for, at most. There are none where nothing is told: the buffer is full of something.
 const EVERY: Duration = Duration::from_secs(1);
 /// [`EVERY`], as poll(2) takes it.
-const LOOK_FOR_LOSSES: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+const LOOK_FOR_LOSSES: Timespec = Timespec { tv_sec: EVERY.as_secs() as i64, tv_nsec: 0 };
 
 /// What the programs count that they could not tell.
 struct Lost {

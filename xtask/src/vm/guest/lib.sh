@@ -30,6 +30,21 @@ as_user() {
     su -s /bin/sh -c 'exec "$@"' -- alice sh "$@"
 }
 
+# turns DIR: a script on standard output by which a sandbox and a test take turns: `tell X`, and `await X`, by files in DIR.
+turns() {
+    cat <<T
+tell() { : >"$1/\$1"; }
+await() {
+    waited=0
+    while [ ! -e "$1/\$1" ]; do
+        sleep 0.1
+        waited=\$((waited + 1))
+        [ \$waited -lt 600 ] || exit 90
+    done
+}
+T
+}
+
 # stress_site NAME: a policy in policy.bfs, and the trees that /lab/bin/stress moves about and looks into.
 stress_site() {
     cat >policy.bfs <<P

@@ -8,7 +8,7 @@ use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
 use crate::emit::layout::{Map, UNTOLD, place};
 
 use super::find::{lookup, ready};
-use super::scope::{F_CREATE, begin, of_this_task, peek_field};
+use super::scope::{F_CREATE, begin, of_this_task, peek_address};
 use super::stands::unless_moved;
 
 use Reg as R;
@@ -32,14 +32,12 @@ fn bprm_committed_creds(a: &mut Assembler) {
         [(R::R7, R::R7, Field::BINPRM_FILE), (R::R7, R::R8, Field::FILE_MNT), (R::R7, R::R7, Field::FILE_DENTRY)]
     {
         a.mov(R::R3, from);
-        peek_field(a, field, WORD, 8);
-        a.load(Size::B8, to, R::R10, WORD);
+        peek_address(a, to, field, WORD);
     }
     a.note("without a name any more: no executable that a rule can speak of");
     a.mov(R::R9, 0);
     a.mov(R::R3, R::R7);
-    peek_field(a, Field::DENTRY_HASHED, WORD, 8);
-    a.load(Size::B8, R::R1, R::R10, WORD);
+    peek_address(a, R::R1, Field::DENTRY_HASHED, WORD);
     a.branch(Test::Eq, R::R1, 0, tell);
     a.note("place = mounts[mount]; none, or none that is judged: no executable of the tree");
     a.store(Size::B8, R::R10, WORD, R::R8);

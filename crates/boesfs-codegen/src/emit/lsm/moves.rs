@@ -9,9 +9,9 @@ use crate::emit::Facts;
 use crate::emit::layout::{Data, session};
 
 use super::answer::EXDEV;
-use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, mount, plain};
+use super::entries::{Asked, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, plain};
 use super::find::{Sought, Where, find};
-use super::scope::{asker, begin, forget, parent, peek_inode};
+use super::scope::{asker, begin, forget, parent, peek_address, peek_inode};
 
 use Reg as R;
 
@@ -40,7 +40,7 @@ fn path_link(a: &mut Assembler) {
     a.load(Size::B8, R::R1, R::R6, 0);
     a.store(Size::B8, R::R10, OLD, R::R1);
     a.load(Size::B8, R::R3, R::R6, 8);
-    mount(a, Field::PATH_MNT, WORD);
+    peek_address(a, R::R8, Field::PATH_MNT, WORD);
     a.load(Size::B8, R::R1, R::R6, 16);
     a.store(Size::B8, R::R10, NEW, R::R1);
     a.mov(R::R1, 0);
@@ -62,7 +62,7 @@ fn path_rename(a: &mut Assembler) {
     let (leave, exchange, replaced, moved) = (a.label(), a.label(), a.label(), a.label());
     a.note("the old name and the new one, of one mount");
     a.load(Size::B8, R::R3, R::R6, 0);
-    mount(a, Field::PATH_MNT, WORD);
+    peek_address(a, R::R8, Field::PATH_MNT, WORD);
     for (to, from) in [(OLD, 8), (NEW, 24), (FLAGS, 32)] {
         a.load(Size::B8, R::R1, R::R6, from);
         a.store(Size::B8, R::R10, to, R::R1);

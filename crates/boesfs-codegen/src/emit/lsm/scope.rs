@@ -191,15 +191,20 @@ const USER_FLAGS: i32 = 0x7f_ffff & !(0x20 | 0x8000);
 ///
 /// By address: a dentry that a hook is given need not have an inode, and verifiers differ in whether they know.
 pub(super) fn peek_inode(a: &mut Assembler, to: i16, bytes: i32, field: Field) {
-    peek_field(a, Field::DENTRY_INODE, to, 8);
-    a.load(Size::B8, R::R3, R::R10, to);
+    peek_address(a, R::R3, Field::DENTRY_INODE, to);
     peek_field(a, field, to, bytes);
 }
 
 /// r3 = the parent of the dentry in r3, by way of eight bytes at `word` of the stack.
 pub(super) fn parent(a: &mut Assembler, word: i16) {
-    peek_field(a, Field::DENTRY_PARENT, word, 8);
-    a.load(Size::B8, R::R3, R::R10, word);
+    peek_address(a, R::R3, Field::DENTRY_PARENT, word);
+}
+
+/// `to` = the address in a field of the structure whose address is in r3, by way of eight bytes at `word` of the stack. As a number: for each pointer that
+/// is taken out of an argument the verifier searches all types of the kernel. Changes r0 to r5.
+pub(super) fn peek_address(a: &mut Assembler, to: Reg, field: Field, word: i16) {
+    peek_field(a, field, word, 8);
+    a.load(Size::B8, to, R::R10, word);
 }
 
 /// [`peek`] of a field of the structure whose address is in r3.

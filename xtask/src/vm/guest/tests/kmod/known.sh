@@ -24,16 +24,8 @@ sed 's|^hide.*|hide stat on "/srv/known/list/b"; deny read, map on "/srv/known/h
 cp first.bfs live.bfs
 
 # The sandbox and this script take turns: `tell X`, and `await X`.
-cat >$dir/sign/turns <<'T'
-tell() { : >"/srv/known/sign/$1"; }
-await() {
-    waited=0
-    while [ ! -e "/srv/known/sign/$1" ]; do
-        sleep 0.1
-        waited=$((waited + 1))
-        [ $waited -lt 600 ] || exit 90
-    done
-}
+turns $dir/sign >$dir/sign/turns
+cat >>$dir/sign/turns <<'T'
 listed() { [ "$(echo $(ls /srv/known/list))" = "$1" ] || { echo "listed: $(echo $(ls /srv/known/list)), not $1"; exit 91; }; }
 refused() { if "$@" 2>/dev/null; then echo "not refused: $*"; exit 92; fi; }
 allowed() { "$@" || { echo "refused: $*"; exit 93; }; }

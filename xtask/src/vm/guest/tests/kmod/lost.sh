@@ -13,17 +13,9 @@ allow stat on "/*", "/*/*";
 allow all on "/srv/lost/";
 deny read on "/srv/lost/refused";
 P
+turns $dir/sign >$dir/turns
 # refused COUNT: reads it that often.
-cat >$dir/turns <<'T'
-tell() { : >"/srv/lost/sign/$1"; }
-await() {
-    waited=0
-    while [ ! -e "/srv/lost/sign/$1" ]; do
-        sleep 0.1
-        waited=$((waited + 1))
-        [ $waited -lt 600 ] || exit 90
-    done
-}
+cat >>$dir/turns <<'T'
 refused() {
     python3 -c '
 import sys
@@ -35,7 +27,7 @@ for attempt in range(int(sys.argv[1])):
 }
 T
 . $dir/turns
-# attempt SECONDS INSIDE: the agent does not read while INSIDE says so.
+# attempt INSIDE: the agent does not read while INSIDE says so.
 attempt() {
     rm -f $dir/sign/* records said
     boesfs exec --hook kmod --no-native --audit records policy.bfs -- sh -euc ". $dir/turns; $1" 2>said &
