@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Version of the object format: tables, context, manifest. Readers refuse any other.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// The manifest of a policy object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,9 +37,11 @@ pub(super) fn append(
         return Exes::default();
     }
     let mut nodes = vec![Node::default()];
-    for (assignment, number) in subjects.exes.iter().zip(0..) {
+    // By path: two policies with the same executables number them alike, in whatever order they are written.
+    let sorted: BTreeMap<_, _> = subjects.exes.iter().zip(0..).map(|(exe, number)| (&exe.subject, number)).collect();
+    for (path, number) in sorted {
         let mut at = 0;
-        for name in &assignment.subject {
+        for name in path {
             let next = nodes.len();
             at = *nodes[at].children.entry(name.clone()).or_insert(next);
             if at == next {

@@ -20,20 +20,31 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// Makes them. `session` is the content of [`Data::Session`], but for what is found out here. `moves` is the map
-    /// that [`Data::Moves`] is: others may have it too.
+    /// that [`Data::Moves`] is: others may have it too. Of those whose place these take, what tasks execute is taken over.
     ///
     /// # Errors
     /// The kernel refuses.
-    pub(crate) fn new(object: &PolicyObject, session: &[u8], moves: &OwnedFd) -> Result<Loaded, KernelError> {
+    pub(crate) fn new(
+        object: &PolicyObject,
+        session: &[u8],
+        moves: &OwnedFd,
+        replaced: Option<&Loaded>,
+    ) -> Result<Loaded, KernelError> {
+        let clone =
+            |map: &OwnedFd| map.try_clone().map_err(|source| KernelError::System { what: "map create", source });
         let btf = sys::load_btf(&object.kernel.btf)?;
         let mut session = session.to_vec();
         session[session::UNSET..][..4].copy_from_slice(&u32::from(sys::takes_unset_stack(&btf)).to_le_bytes());
         let tables = Table::ALL.into_iter().map(|table| table_map(object, table)).collect::<Result<_, _>>()?;
-        let maps = Map::ALL.into_iter().map(|map| sys::create_map(map, &btf)).collect::<Result<_, _>>()?;
+        let map = |map| match (map, replaced) {
+            (Map::Executable, Some(replaced)) => clone(replaced.map(map)),
+            _ => sys::create_map(map, &btf),
+        };
+        let maps = Map::ALL.into_iter().map(map).collect::<Result<_, _>>()?;
         let mut data = Vec::new();
         for section in Data::ALL {
             if section == Data::Moves {
-                data.push(moves.try_clone().map_err(|source| KernelError::System { what: "map create", source })?);
+                data.push(clone(moves)?);
                 continue;
             }
             let map = create_data(section)?;

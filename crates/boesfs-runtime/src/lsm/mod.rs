@@ -315,7 +315,8 @@ impl Guard {
             Some(moves) => moves,
             None => create_moves().map_err(kernel("maps"))?,
         };
-        let loaded = Loaded::new(object, &content, &moves).map_err(kernel("maps"))?;
+        let loaded =
+            Loaded::new(object, &content, &moves, replaced.map(|armed| &armed.loaded)).map_err(kernel("maps"))?;
         let learn = loaded.load(object, &types, LEARN, Kind::Syscall).map_err(kernel(LEARN))?;
         let arm = loaded.load(object, &types, ARM, Kind::Syscall).map_err(kernel(ARM))?;
         let maps = start.elapsed();

@@ -1,5 +1,6 @@
 //! The BPF LSM hook: programs in the kernel judge the sandbox's tasks on the host's own tree.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -187,11 +188,15 @@ impl Layer for Lsm<'_> {
         let Some((armed, members)) = &self.armed else { return Err("the command has not been started yet".to_owned()) };
         let new = renew::read(self.args, Hook::Lsm, &self.object.manifest, self.class, self.keep)?;
         let class = new.class;
-        let executables = |manifest: &Manifest| !manifest.subjects.exes.is_empty();
-        if class.is_none() && (executables(&self.object.manifest) || executables(&new.object.manifest)) {
+        let executables = |manifest: &Manifest| -> BTreeSet<_> {
+            manifest.subjects.exes.iter().map(|exe| exe.subject.clone()).collect()
+        };
+        let now = executables(&new.object.manifest);
+        let told = self.class.is_none() && now == executables(&self.object.manifest);
+        if class.is_none() && !now.is_empty() && !told {
             return Err(format!(
-                "the {} hook remembers what tasks execute in the words of the policy that they were started under, and there are roles for \
-                 executables: start the sandbox anew",
+                "the {} hook remembers which of the executables with roles a task runs, and they are other ones in the new policy: give roles to \
+                 the same executables, or start the sandbox anew",
                 Hook::Lsm
             ));
         }

@@ -24,7 +24,7 @@ pub enum Map {
     Renaming,
     /// By number of a place, and from 0 on: what its mount stands on, and what is above that, see [`above`].
     Above,
-    /// By task: the state of its executable from the root of executables; 0: not known, [`UNTOLD`]: it could not be told.
+    /// By task: its executable, as its state counted from the root of executables, which is 1; 0: no rule speaks of it, [`UNTOLD`]: it could not be told.
     Executable,
 }
 

@@ -5,6 +5,7 @@
 
 use crate::bpf::asm::Assembler;
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
+use crate::emit::Facts;
 use crate::emit::layout::{Map, UNTOLD, place};
 
 use super::find::{lookup, ready};
@@ -16,13 +17,19 @@ use Reg as R;
 const SIGKILL: i32 = 9;
 const ENOMEM: i32 = 12;
 
-pub(super) fn all(a: &mut Assembler) {
-    bprm_committed_creds(a);
+pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
+    bprm_committed_creds(a, facts);
     task_alloc(a);
 }
 
+/// The number before that of the root of executables. What a task executes is kept as a state less this number: so counted, the states of two
+/// policies that give roles to the same executables are the same, and one can take the other's place under tasks that run.
+pub(super) fn before_root(facts: Facts<'_>) -> i32 {
+    facts.tables.exe_root.wrapping_sub(1) as i32
+}
+
 /// The task has become what it executes. Registers: r6 the context, r7 the dentry, r8 the mount, then its place, r9 the state.
-fn bprm_committed_creds(a: &mut Assembler) {
+fn bprm_committed_creds(a: &mut Assembler, facts: Facts<'_>) {
     const WORD: i16 = -8;
     let pass = begin(a, "lsm_bprm_committed_creds");
     let (tell, untold, known) = (a.label(), a.label(), a.label());
@@ -54,7 +61,11 @@ fn bprm_committed_creds(a: &mut Assembler) {
     a.call("climb");
     a.mov(R::R9, R::R0);
     a.alu(AluOp::Rsh, R::R0, 32);
-    a.branch(Test::Eq, R::R0, 0, tell);
+    a.branch(Test::Ne, R::R0, 0, untold);
+    a.note("a path that leads nowhere: no executable that a rule speaks of; else counted from the root of executables");
+    a.branch(Test::Eq, R::R9, 0, tell);
+    a.alu32(AluOp::Sub, R::R9, before_root(facts));
+    a.jump(tell);
     a.bind(untold);
     a.wide(R::R9, UNTOLD);
     a.note("told; without room for it the task ends, which no hook can refuse any more");

@@ -167,12 +167,12 @@ pub(super) fn entries(a: &mut Assembler, facts: Facts<'_>) {
     sockets::all(a, facts);
     moves::all(a);
     renames::all(a);
-    executables::all(a);
+    executables::all(a, facts);
 }
 
 /// Emits the functions that they share.
 pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
-    scope::subject_now(a);
+    scope::subject_now(a, facts);
     find::all(a, facts);
     access::named(a);
     climb::all(a, facts);

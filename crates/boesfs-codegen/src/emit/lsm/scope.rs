@@ -4,9 +4,11 @@ use boesfs_lang::cond::{ARG_COUNT, Arg};
 
 use crate::bpf::asm::{Assembler, Label};
 use crate::bpf::{AluOp, Field, Helper, Place, Reg, Size, Test};
+use crate::emit::Facts;
 use crate::emit::layout::{Data, Map, UNTOLD, live, moves, session, who};
 
 use super::PROGRAMS;
+use super::executables::before_root;
 
 use Reg as R;
 
@@ -71,7 +73,7 @@ pub(super) fn class(a: &mut Assembler) {
 /// `subject_now(0) -> class`: of the task, by the user and the groups that it acts as, and by what it executes.
 ///
 /// Registers: r6 its credentials, r7 the groups, r8 how many.
-pub(super) fn subject_now(a: &mut Assembler) {
+pub(super) fn subject_now(a: &mut Assembler, facts: Facts<'_>) {
     const WHO: i16 = -(who::BYTES as i16);
     let at = |offset: usize| WHO + offset as i16;
     a.function("subject_now");
@@ -107,6 +109,8 @@ pub(super) fn subject_now(a: &mut Assembler) {
     a.load(Size::B8, R::R1, R::R0, 0);
     a.wide(R::R2, UNTOLD);
     a.branch(Test::Eq, R::R1, R::R2, many);
+    a.note("its state; that before the root of executables is none's");
+    a.alu32(AluOp::Add, R::R1, before_root(facts));
     a.store(Size::B4, R::R10, at(who::EXE), R::R1);
     a.jump(told);
     a.bind(many);

@@ -113,17 +113,56 @@ export PYTHONHOME=/usr
 want 2 timeout 100 boesfs exec --hook lsm --quiet python.bfs -- /srv/bin/python /srv/bin/threads.py has
 want 0 timeout 100 boesfs exec --hook lsm --quiet python.bfs -- python3 /srv/bin/threads.py lacks
 
-# What tasks execute is known in the words of one policy: no other one takes its place, and the sandbox stays as it is.
-boesfs exec --hook lsm --quiet policy.bfs -- sh -c ': >/srv/tmp/ready; exec sleep 1000' 2>said &
-agent=$!
-while [ ! -e /srv/tmp/ready ]; do
-    kill -0 $agent 2>/dev/null || fail "the sandbox ended early: $(cat said)"
+# A policy that gives other rights to the same executables takes the place of one, also for programs that run already; one that gives roles
+# to others does not, and the sandbox stays as it is.
+cat >worker.sh <<'S'
+tried() {
+    for file in exe two; do
+        if ( read line <"/srv/vault/$file" ) 2>/dev/null; then echo "$1 $file" >>/srv/tmp/seen; fi
+    done
+}
+while ! [ -e /srv/tmp/end ]; do
+    for step in before after; do
+        if [ -e "/srv/tmp/$step" ]; then tried "$step"; mv "/srv/tmp/$step" "/srv/tmp/$step.done"; fi
+    done
     usleep 10000
 done
+S
+# turn STEP: the worker, which runs all the while, has tried what it can read now.
+turn() {
+    : >"/srv/tmp/$1"
+    while [ -e "/srv/tmp/$1" ]; do
+        kill -0 $agent 2>/dev/null || fail "the sandbox ended early: $(cat said)"
+        usleep 10000
+    done
+}
+rm -f /srv/tmp/seen
+cp worker.sh /srv/bin/worker.sh
+cp policy.bfs live.bfs
+boesfs exec --hook lsm --quiet live.bfs -- /srv/bin/keeper /srv/bin/worker.sh 2>said &
+agent=$!
+turn before
+# Other states, and the executables in another order: the numbers of both policies differ.
+sed -e '/^exe/d' -e 's|^role keeper.*|role keeper { allow read on "/srv/vault/two"; }|' policy.bfs >live.bfs
+cat >>live.bfs <<'P'
+deny all on "/srv/more/of/them/", "/a/b/c/d/", "/**/*.secret";
+exe "/srv/up/other" : other;
+exe "{program}" : keeper;
+P
+want 0 boesfs reload $agent 2>told || fail "$(cat told)"
+turn after
+sed -i 's|^exe "/srv/up/other".*|exe "/srv/up/another" : other;|' live.bfs
 want 1 boesfs reload $agent 2>told
-has told 'start the sandbox anew'
-kill -TERM $agent
-wait $agent || :
+has told 'give roles to the same executables'
+sed -i '/^exe/d' live.bfs
+cat >>live.bfs <<'P'
+exe "{program}" : keeper;
+P
+want 1 boesfs reload $agent 2>told
+turn after
+: >/srv/tmp/end
+wait $agent || fail "the worker ended with $?: $(cat said)"
+printf 'before exe\nafter two\nafter two\n' | cmp - /srv/tmp/seen || fail "seen: $(cat /srv/tmp/seen)"
 
 # For a cgroup that is there nobody has seen what its tasks execute.
 mkdir /sys/fs/cgroup/box
