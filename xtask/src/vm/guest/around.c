@@ -77,6 +77,7 @@ int main(int argc, char **argv) {
     char rings[120] = {0};
     told("io_uring_setup", syscall(SYS_io_uring_setup, 4, rings));
     told("userfaultfd", syscall(SYS_userfaultfd, O_CLOEXEC | 1 /* UFFD_USER_MODE_ONLY */));
+    told("memfd_create", syscall(SYS_memfd_create, "x", 0));
     told("add_key", syscall(SYS_add_key, "user", "boesfs", "x", 1, -2 /* the process's keyring */));
     told("session-keyring", syscall(SYS_keyctl, 1 /* KEYCTL_JOIN_SESSION_KEYRING */, 0));
     told("user-keyring", syscall(SYS_keyctl, 0 /* KEYCTL_GET_KEYRING_ID */, -4, 1));

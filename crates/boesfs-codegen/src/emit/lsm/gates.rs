@@ -8,7 +8,7 @@
 //! | `userns_create` | user namespaces, in which one has every capability |
 //! | `task_alloc` | tasks of another cgroup (`CLONE_INTO_CGROUP`), children of the agent (`CLONE_PARENT`) |
 //! | `bpf`, `perf_event_open` | both calls |
-//! | `inode_init_security_anon` | io_uring, userfaultfd(2), and what else has a secure anonymous inode |
+//! | `inode_init_security_anon` | io_uring, userfaultfd(2), and what else has a secure anonymous inode, but for memfd_create(2) |
 //! | `key_alloc`, `key_permission` | keys, by a call for them: the kernel looks for its own on behalf of tasks |
 
 use crate::bpf::asm::{AsmError, Assembler, Label};
@@ -27,6 +27,10 @@ const KIN: u64 = 0x8000 | 0x2_0000_0000;
 /// The first of the numbers of add_key(2), request_key(2) and keyctl(2): native, and of 32-bit programs. In either table, the calls with the numbers that
 /// these have in the other one do not look for keys.
 const KEY_CALLS: [i32; 2] = [248, 286];
+
+/// The numbers of memfd_create(2): native, where it has that of no 32-bit call that is about such inodes, and of 32-bit programs, where there is no
+/// native one. Memory files have a secure inode on newer kernels; they reach nothing.
+const MEMORY_FILE_CALLS: [i32; 2] = [319, 356];
 
 /// The hooks of the gates.
 const HOOKS: [&str; 7] = [
@@ -63,6 +67,13 @@ pub fn gate(number: u32) -> Result<Program, AsmError> {
             a.branch(Test::Eq, R::R1, 0, pass);
         }
         "key_alloc" | "key_permission" => unless_about_keys(a, pass),
+        "inode_init_security_anon" => {
+            a.note("a memory file");
+            system_call(a);
+            for call in MEMORY_FILE_CALLS {
+                a.branch32(Test::Eq, R::R0, call, pass);
+            }
+        }
         _ => {}
     }
     a.note("the row of the task's cgroup");

@@ -32,7 +32,7 @@ cat said err
 has err "no system call is filtered"
 has said "Seccomp:	0"
 has err "denied read /srv/g/secret"
-for possible in fork clone3; do has said "$possible 0"; done
+for possible in fork clone3 memfd_create; do has said "$possible 0"; done
 for call in user-namespace clone3-user-namespace sibling into-cgroup unshare-mounts bpf perf_event_open io_uring_setup userfaultfd \
     add_key session-keyring user-keyring mount fsopen chroot; do
     grep -q "^$call " said || fail "$call was not tried"
