@@ -223,6 +223,7 @@ struct boesfs_args {
 /* ops.c */
 int boesfs_ops_init(void);
 struct boesfs_policy *boesfs_policy_by_name(const char *name);
+struct boesfs_policy *boesfs_policy_by_file(struct file *file);
 void boesfs_policy_put(struct boesfs_policy *policy);
 int boesfs_policy_bind(struct boesfs_policy *policy, struct boesfs_sb *sbi);
 void boesfs_policy_unbind(struct boesfs_sb *sbi);

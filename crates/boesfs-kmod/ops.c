@@ -11,6 +11,7 @@
 #include <linux/bpf_verifier.h>
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
+#include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
@@ -47,6 +48,52 @@ struct boesfs_policy *boesfs_policy_by_name(const char *name)
 	}
 	mutex_unlock(&boesfs_policies_lock);
 	return found;
+}
+
+static struct boesfs_policy *boesfs_policy_of(struct bpf_link *link)
+{
+	struct boesfs_policy *policy;
+
+	lockdep_assert_held(&boesfs_policies_lock);
+	list_for_each_entry(policy, &boesfs_policies, list) {
+		if (policy->link == link)
+			return policy;
+	}
+	return NULL;
+}
+
+/* Whether the kernel calls @file a BPF link; it has two names for them. */
+static bool boesfs_is_link(struct file *file)
+{
+	const unsigned char *name = file->f_path.dentry->d_name.name;
+
+	return !strcmp(name, "bpf-link") || !strcmp(name, "bpf_link");
+}
+
+/*
+ * A reference to the registered policy of which @file is the link; -EBADF if
+ * it is no link, -ENOENT if that is none of a policy.
+ *
+ * The kernel gives modules no way to ask a descriptor for its link. But the
+ * address of one that is registered is known here, and is its alone: it is
+ * freed only after `unreg` has returned, which takes it out of the list. The
+ * descriptors of a link have its address for their private data. Those of
+ * another link have that one's; everything else that is no file of a file
+ * system has an object of its own there, or nothing.
+ */
+struct boesfs_policy *boesfs_policy_by_file(struct file *file)
+{
+	struct boesfs_policy *policy = NULL;
+
+	if (file->f_path.dentry->d_sb->s_magic != ANON_INODE_FS_MAGIC)
+		return ERR_PTR(-EBADF);
+	mutex_lock(&boesfs_policies_lock);
+	if (file->private_data)
+		policy = boesfs_policy_of(file->private_data);
+	if (policy)
+		refcount_inc(&policy->ref);
+	mutex_unlock(&boesfs_policies_lock);
+	return policy ?: ERR_PTR(boesfs_is_link(file) ? -ENOENT : -EBADF);
 }
 
 /* Gives a mount its policy; the mount takes over the caller's reference. */
@@ -141,18 +188,6 @@ static int boesfs_ops_reg(void *kdata, struct bpf_link *link)
 	if (err)
 		kfree(policy);
 	return err;
-}
-
-static struct boesfs_policy *boesfs_policy_of(struct bpf_link *link)
-{
-	struct boesfs_policy *policy;
-
-	lockdep_assert_held(&boesfs_policies_lock);
-	list_for_each_entry(policy, &boesfs_policies, list) {
-		if (policy->link == link)
-			return policy;
-	}
-	return NULL;
 }
 
 static void boesfs_ops_unreg(void *kdata, struct bpf_link *link)

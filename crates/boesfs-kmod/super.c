@@ -4,6 +4,9 @@
  *
  *   mount -t boesfs -o lower=DIR,policy=NAME[,at=PATH][,class=N][,tag=N] none MOUNTPOINT
  *
+ * policy= is also taken as a descriptor of the policy's BPF link, by
+ * fsconfig(2) with FSCONFIG_SET_FD.
+ *
  * For the policy, the mount's root is at PATH ("/"), everybody is of class N
  * (by default as the policy says), and events have the number of tag=.
  *
@@ -31,9 +34,18 @@ static struct kmem_cache *boesfs_inode_cache;
 
 enum { OPT_LOWER, OPT_POLICY, OPT_AT, OPT_CLASS, OPT_TAG };
 
+/* A name, or a descriptor. */
+static int boesfs_param_is_policy(struct p_log *log, const struct fs_parameter_spec *spec,
+				  struct fs_parameter *param, struct fs_parse_result *result)
+{
+	if (param->type == fs_value_is_file || (param->type == fs_value_is_string && *param->string))
+		return 0;
+	return inval_plog(log, "boesfs: policy= is a name, or a descriptor of a policy's BPF link");
+}
+
 static const struct fs_parameter_spec boesfs_parameters[] = {
 	fsparam_string("lower", OPT_LOWER),
-	fsparam_string("policy", OPT_POLICY),
+	__fsparam(boesfs_param_is_policy, "policy", OPT_POLICY, 0, NULL),
 	fsparam_string("at", OPT_AT),
 	fsparam_u32("class", OPT_CLASS),
 	fsparam_u32("tag", OPT_TAG),
@@ -49,10 +61,31 @@ struct boesfs_options {
 	bool has_class;
 };
 
-static int boesfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+static int boesfs_parse_policy(struct fs_context *fc, struct fs_parameter *param)
 {
 	struct boesfs_options *options = fc->fs_private;
 	struct boesfs_policy *policy;
+
+	if (param->type == fs_value_is_file) {
+		policy = boesfs_policy_by_file(param->file);
+		if (policy == ERR_PTR(-EBADF))
+			return invalf(fc, "boesfs: policy= is given a descriptor that is no BPF link");
+		if (IS_ERR(policy))
+			return invalf(fc, "boesfs: no policy is registered by the BPF link, or none any more");
+	} else {
+		policy = boesfs_policy_by_name(param->string);
+		if (!policy)
+			return invalf(fc, "boesfs: no policy is registered as %s", param->string);
+	}
+	if (options->policy)
+		boesfs_policy_put(options->policy);
+	options->policy = policy;
+	return 0;
+}
+
+static int boesfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct boesfs_options *options = fc->fs_private;
 	struct fs_parse_result result;
 	int opt = fs_parse(fc, boesfs_parameters, param, &result);
 
@@ -65,13 +98,7 @@ static int boesfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		param->string = NULL;
 		return 0;
 	case OPT_POLICY:
-		policy = boesfs_policy_by_name(param->string);
-		if (!policy)
-			return invalf(fc, "boesfs: no policy is registered as %s", param->string);
-		if (options->policy)
-			boesfs_policy_put(options->policy);
-		options->policy = policy;
-		return 0;
+		return boesfs_parse_policy(fc, param);
 	case OPT_AT:
 		if (param->string[0] != '/')
 			return invalf(fc, "boesfs: at= is an absolute path");

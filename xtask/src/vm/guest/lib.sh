@@ -63,3 +63,90 @@ P
         done
     done
 }
+
+# binder: a program by which mounts get their policy by a descriptor, binder.py in this directory:
+#   mount LOWER WHERE POLICY    by fsopen(2), of class 0
+#   remount WHERE POLICY        by fspick(2)
+# POLICY is what fsconfig(2) is given: `name:NAME`, `link:PIN`, `agent:PID` (the link that an agent holds), `file:PATH`,
+# `cgroup:PATH` (a link that has nothing to do with policies), `flag:`; with `gone,` before it the policy goes before there is a mount.
+# What the kernel says of it is on standard output.
+binder() {
+    cat >binder.py <<'P'
+import ctypes, os, struct, sys
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def call(number, *args):
+    got = libc.syscall(number, *args)
+    if got < 0:
+        raise OSError(ctypes.get_errno(), "")
+    return got
+
+def bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+    return call(321, command, buffer, 128)
+
+def address(buffer):
+    return ctypes.addressof(buffer)
+
+def pinned(path):
+    name = ctypes.create_string_buffer(path.encode())
+    return bpf(7, struct.pack("<Q", address(name)))
+
+def held(pid):
+    agent = os.pidfd_open(pid)
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        if os.readlink(f"/proc/{pid}/fd/{number}") in ("anon_inode:bpf_link", "anon_inode:bpf-link"):
+            return call(438, agent, int(number), 0)
+    sys.exit("it holds no link")
+
+def of_cgroup(path):
+    code = ctypes.create_string_buffer(bytes.fromhex("b700000001000000 9500000000000000"), 16)
+    licence = ctypes.create_string_buffer(b"GPL")
+    program = bpf(5, struct.pack("<IIQQ", 8, 2, address(code), address(licence)))
+    return bpf(28, struct.pack("<IIII", program, os.open(path, os.O_RDONLY), 0, 0))
+
+def give(context, policy):
+    early, kind, value = "gone," in policy, *policy.removeprefix("gone,").split(":", 1)
+    fd = None
+    if kind == "name":
+        call(431, context, 1, b"policy", value.encode(), 0)
+    elif kind == "flag":
+        call(431, context, 0, b"policy", None, 0)
+    else:
+        ways = {"link": pinned, "agent": lambda pid: held(int(pid)), "file": lambda path: os.open(path, os.O_RDONLY), "cgroup": of_cgroup}
+        fd = ways[kind](value)
+        call(431, context, 5, b"policy", None, fd)
+    if early:
+        bpf(34, struct.pack("<I", fd))
+
+def judged(lower, where, policy):
+    context = call(430, b"boesfs", 0)
+    try:
+        for key, value in (b"lower", lower.encode()), (b"class", b"0"), (b"source", b"none"):
+            call(431, context, 1, key, value, 0)
+        give(context, policy)
+        call(431, context, 6, None, None, 0)
+        call(429, call(432, context, 0, 0), b"", -100, where.encode(), 4)
+    except OSError as error:
+        refused(context, error)
+
+def again(where, policy):
+    context = call(433, -100, where.encode(), 0)
+    try:
+        give(context, policy)
+        call(431, context, 7, None, None, 0)
+    except OSError as error:
+        refused(context, error)
+
+def refused(context, error):
+    try:
+        said = os.read(context, 4096).decode()
+    except OSError:
+        said = "nothing is said of it"
+    print(f"{os.strerror(error.errno)}: {said}")
+    sys.exit(1)
+
+{"mount": judged, "remount": again}[sys.argv[1]](*sys.argv[2:])
+P
+}
