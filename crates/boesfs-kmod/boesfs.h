@@ -28,7 +28,6 @@
 #include <linux/fs_stack.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
-#include <linux/rwsem.h>
 #include <linux/seqlock.h>
 #include <linux/srcu.h>
 
@@ -82,8 +81,9 @@ struct boesfs_policy {
 	/* Names the registration; never followed. */
 	struct bpf_link *link;
 	struct boesfs_ops *ops;
-	/* Held for reading while a name moves, for writing while @ops is replaced. */
-	struct rw_semaphore moving;
+	/* How many names move in its mounts, and whether none may begin to: see boesfs_start_move(). */
+	unsigned int moves;
+	bool still;
 	char name[BOESFS_POLICY_NAME];
 };
 
@@ -227,6 +227,8 @@ struct boesfs_policy *boesfs_policy_by_file(struct file *file);
 void boesfs_policy_put(struct boesfs_policy *policy);
 int boesfs_policy_bind(struct boesfs_policy *policy, struct boesfs_sb *sbi);
 void boesfs_policy_unbind(struct boesfs_sb *sbi);
+struct boesfs_policy *boesfs_start_move(struct super_block *sb);
+void boesfs_end_move(struct boesfs_policy *policy);
 
 /* state.c */
 u32 boesfs_step(struct boesfs_ops *ops, u32 state, const struct qstr *name);

@@ -206,10 +206,11 @@ static int boesfs_link(struct dentry *old_dentry, struct inode *dir, struct dent
 		.link = boesfs_lower(old_dentry),
 		.place.generation = BOESFS_NEVER,
 	};
-	struct boesfs_policy *policy = boesfs_sb(dir->i_sb)->policy;
+	struct boesfs_policy *policy = boesfs_start_move(dir->i_sb);
 	int err;
 
-	down_read(&policy->moving);
+	if (IS_ERR(policy))
+		return PTR_ERR(policy);
 	err = boesfs_may(old_dentry, BOESFS_OP_LINK);
 	if (!err)
 		err = boesfs_may(dentry, BOESFS_OP_CREATE);
@@ -217,7 +218,7 @@ static int boesfs_link(struct dentry *old_dentry, struct inode *dir, struct dent
 		err = boesfs_move(old_dentry, dentry);
 	if (!err)
 		err = boesfs_make(dir, dentry, &making);
-	up_read(&policy->moving);
+	boesfs_end_move(policy);
 	if (!err)
 		boesfs_copy_attr(d_inode(old_dentry));
 	return err;
@@ -470,12 +471,13 @@ out:
 static int boesfs_rename(struct mnt_idmap *idmap, struct inode *old_dir, struct dentry *old,
 			 struct inode *new_dir, struct dentry *new, unsigned int flags)
 {
-	struct boesfs_policy *policy = boesfs_sb(old_dir->i_sb)->policy;
+	struct boesfs_policy *policy = boesfs_start_move(old_dir->i_sb);
 	int err;
 
-	down_read(&policy->moving);
+	if (IS_ERR(policy))
+		return PTR_ERR(policy);
 	err = boesfs_do_rename(old_dir, old, new_dir, new, flags);
-	up_read(&policy->moving);
+	boesfs_end_move(policy);
 	return err;
 }
 

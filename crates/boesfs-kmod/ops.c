@@ -14,6 +14,7 @@
 #include <linux/magic.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "boesfs.h"
 
@@ -23,6 +24,112 @@ DEFINE_SRCU(boesfs_srcu);
 static DEFINE_MUTEX(boesfs_policies_lock);
 static LIST_HEAD(boesfs_policies);
 static u32 boesfs_last_generation;
+
+/*
+ * A policy is not replaced while a name moves: the move has been judged by the
+ * old one, and a state found in the midst of it would be that of the old place.
+ *
+ * This is a lock that moves share, and who replaces has alone. It is none of
+ * the kernel's because a move may hang in the file system below for as long as
+ * that likes: who replaces, and with him everybody who has a struct_ops to
+ * register, waits for BOESFS_PATIENCE only. Meanwhile no other move begins, so
+ * that a policy under load can be replaced too.
+ */
+static DEFINE_SPINLOCK(boesfs_moves_lock);
+static DECLARE_WAIT_QUEUE_HEAD(boesfs_moves_wait);
+#define BOESFS_PATIENCE (5 * HZ)
+
+/* The policy of the mount, if a name may move in it now, which is counted. */
+static struct boesfs_policy *boesfs_try_move(struct boesfs_sb *sbi)
+{
+	struct boesfs_policy *policy;
+
+	spin_lock(&boesfs_moves_lock);
+	policy = sbi->policy;
+	if (policy->still)
+		policy = NULL;
+	else
+		policy->moves++;
+	spin_unlock(&boesfs_moves_lock);
+	return policy;
+}
+
+/*
+ * A name is about to move in the mount. Gives the policy by which that is
+ * judged, which stays as it is until boesfs_end_move(); or an error, if the
+ * task is killed while it waits.
+ */
+struct boesfs_policy *boesfs_start_move(struct super_block *sb)
+{
+	struct boesfs_policy *policy;
+
+	if (wait_event_killable(boesfs_moves_wait, (policy = boesfs_try_move(boesfs_sb(sb)))))
+		return ERR_PTR(-EINTR);
+	return policy;
+}
+
+void boesfs_end_move(struct boesfs_policy *policy)
+{
+	bool awaited;
+
+	spin_lock(&boesfs_moves_lock);
+	awaited = !--policy->moves && policy->still;
+	spin_unlock(&boesfs_moves_lock);
+	if (awaited)
+		wake_up_all(&boesfs_moves_wait);
+}
+
+/* Whether nobody else holds the policy still; from now on the caller does. */
+static bool boesfs_try_still(struct boesfs_policy *policy)
+{
+	bool ret;
+
+	spin_lock(&boesfs_moves_lock);
+	ret = !policy->still;
+	policy->still = true;
+	spin_unlock(&boesfs_moves_lock);
+	return ret;
+}
+
+static void boesfs_let_move(struct boesfs_policy *policy)
+{
+	spin_lock(&boesfs_moves_lock);
+	policy->still = false;
+	spin_unlock(&boesfs_moves_lock);
+	wake_up_all(&boesfs_moves_wait);
+}
+
+/* Whether no name moves: nothing after that is done before what the last move has left is seen. */
+static bool boesfs_is_quiet(struct boesfs_policy *policy)
+{
+	bool ret;
+
+	spin_lock(&boesfs_moves_lock);
+	ret = !policy->moves;
+	spin_unlock(&boesfs_moves_lock);
+	return ret;
+}
+
+/*
+ * Waits until no name moves in the mounts of @policy, to which the caller has
+ * a reference; then none does until boesfs_let_move(). Gives -EBUSY if that
+ * takes too long, or -EINTR if the task is killed.
+ */
+static int boesfs_hold_still(struct boesfs_policy *policy)
+{
+	long left;
+
+	left = wait_event_killable_timeout(boesfs_moves_wait, boesfs_try_still(policy),
+					   BOESFS_PATIENCE);
+	if (left > 0) {
+		left = wait_event_killable_timeout(boesfs_moves_wait, boesfs_is_quiet(policy), left);
+		if (left <= 0)
+			boesfs_let_move(policy);
+	}
+	if (left > 0)
+		return 0;
+	return left ? -EINTR : -EBUSY;
+}
 
 void boesfs_policy_put(struct boesfs_policy *policy)
 {
@@ -171,7 +278,6 @@ static int boesfs_ops_reg(void *kdata, struct bpf_link *link)
 		return -ENOMEM;
 	refcount_set(&policy->ref, 1);
 	INIT_LIST_HEAD(&policy->mounts);
-	init_rwsem(&policy->moving);
 	policy->link = link;
 	strscpy(policy->name, ops->name, sizeof(policy->name));
 
@@ -224,11 +330,9 @@ static int boesfs_ops_update(void *kdata, void *old_kdata, struct bpf_link *link
 	mutex_unlock(&boesfs_policies_lock);
 	if (!policy)
 		return -ESTALE;
-	/* A rename may hang in the file system below; who updates need not hang with it. */
-	if (down_write_killable(&policy->moving)) {
-		boesfs_policy_put(policy);
-		return -EINTR;
-	}
+	err = boesfs_hold_still(policy);
+	if (err)
+		goto put;
 	mutex_lock(&boesfs_policies_lock);
 	if (policy->link != link || policy->ops != old)
 		err = -ESTALE;
@@ -237,10 +341,11 @@ static int boesfs_ops_update(void *kdata, void *old_kdata, struct bpf_link *link
 	else
 		boesfs_publish(policy, ops);
 	mutex_unlock(&boesfs_policies_lock);
-	up_write(&policy->moving);
-	boesfs_policy_put(policy);
+	boesfs_let_move(policy);
 	if (!err)
 		synchronize_srcu(&boesfs_srcu);
+put:
+	boesfs_policy_put(policy);
 	return err;
 }
 

@@ -44,6 +44,12 @@ pub enum KmodError {
         "the object has no programs for the kernel module: compile the policy without --autoload, or use --hook lsm"
     )]
     NoPrograms,
+    /// A name moves that does not arrive.
+    #[error(
+        "a rename or link waits for the file system below, and a policy is not replaced in the midst of one: try again, \
+         or end what hangs"
+    )]
+    Moving,
     /// The policy cannot be loaded.
     #[error(transparent)]
     Kernel(#[from] KernelError),
@@ -115,7 +121,10 @@ impl Policy {
     /// The object or the kernel does not take it: the policy stays as it was.
     pub fn replace(&mut self, object: &PolicyObject) -> Result<(), KmodError> {
         fits(object)?;
-        Ok(self.0.replace(object)?)
+        self.0.replace(object).map_err(|error| match error {
+            KernelError::System { source, .. } if source.kind() == io::ErrorKind::ResourceBusy => KmodError::Moving,
+            error => error.into(),
+        })
     }
 
     /// The tree of this machine's mounts, judged by the policy: everybody as `class`, or by the policy's own assignments.

@@ -1,11 +1,12 @@
 # A file system below that does not answer: who lists a directory there waits, and nobody else. Policies are replaced meanwhile, his own too,
-# and begin and end; and in the end he is told what the new policy lets him see.
-# seconds: 200
+# and begin and end; and in the end he is told what the new policy lets him see. Where a rename waits, its policy is not replaced, which is
+# told soon; others are.
+# seconds: 300
 . /lab/lib.sh
 
 dir=/srv/free
 mkdir -p /srv/hung $dir/sign
-# A FUSE server of one directory with two files. It says that it has been asked for `stuck`, and answers that when it is told to.
+# A FUSE server of one directory with three files. It says that it has been asked for `stuck`, or to rename, and answers that when it is told to.
 cat >server.py <<'E2'
 import ctypes, os, select, struct, sys, time
 
@@ -14,6 +15,8 @@ options = f"fd={fuse},rootmode=40755,user_id=0,group_id=0,allow_other"
 if ctypes.CDLL(None).mount(b"hung", b"/srv/hung", b"fuse", 0, options.encode()):
     sys.exit("cannot mount")
 names = {b"here": 2, b"stuck": 3}
+# Of this the listing says nothing.
+apart = {b"from": 4}
 
 def attributes(node):
     mode = 0o40755 if node == 1 else 0o100644
@@ -25,13 +28,18 @@ def answer(unique, body=b"", error=0):
 def entry(node):
     return struct.pack("<4Q2I", node, 0, 3600, 3600, 0, 0) + attributes(node)
 
-waiting = []
+waiting, moving = [], []
 while True:
     ready, _, _ = select.select([fuse], [], [], 0.1)
     if waiting and os.path.exists("/tmp/work/answer"):
         for unique in waiting:
             answer(unique, entry(3))
         waiting = []
+    if moving and os.path.exists("/tmp/work/move"):
+        for unique in moving:
+            answer(unique)
+        moving = []
+        apart[b"to"] = apart.pop(b"from")
     if not ready:
         continue
     try:
@@ -45,10 +53,13 @@ while True:
         if name == b"stuck":
             open("/tmp/work/asked", "w")
             waiting.append(unique)
-        elif name in names:
-            answer(unique, entry(names[name]))
+        elif name in names or name in apart:
+            answer(unique, entry(names.get(name) or apart[name]))
         else:
             answer(unique, error=2)
+    elif code in (12, 45):
+        moving.append(unique)
+        open("/tmp/work/moving", "w")
     elif code == 3:
         answer(unique, struct.pack("<Q2I", 3600, 0, 0) + attributes(node))
     elif code == 17:
@@ -126,3 +137,53 @@ status=0
 wait "$lister" || status=$?
 [ "$status" = 0 ] || fail "status $status"
 [ "$(cat $dir/listed)" = stuck ] || fail "listed: $(cat $dir/listed)"
+
+# A rename that waits below. Its policy cannot be replaced, and who asks for that is told within a bounded time; others are registered while he waits.
+turns $dir/sign >$dir/turns
+. $dir/turns
+policy mover here >mover.bfs
+mkdir $dir/place
+: >$dir/place/one
+boesfs exec --hook kmod --quiet --no-native mover.bfs -- sh -euc '
+. /srv/free/turns
+mv /srv/hung/from /srv/hung/to &
+mover=$!
+tell started
+# When the update has been given up, everything else moves as before.
+await given-up
+mv /srv/free/place/one /srv/free/place/two
+tell moved
+wait $mover
+cat /srv/free/place/two 2>/srv/free/before
+tell free
+await replaced
+if cat /srv/free/place/two 2>/srv/free/after; then exit 9; fi
+' &
+mover=$!
+await started
+until_there moving
+echo 'deny read on "/srv/free/place/*";' >>mover.bfs
+begin=$(date +%s)
+{ status=0; boesfs reload "$mover" >said 2>&1 || status=$?; echo $status >status; } &
+reloader=$!
+sleep 1
+want 0 timeout 60 boesfs exec --hook kmod --quiet --no-native third.bfs -- true
+wait $reloader
+took=$(($(date +%s) - begin))
+echo "lab: hung: told after $took s"
+[ $took -le 30 ] || fail "it took $took s"
+[ "$(cat status)" = 1 ] || { cat said; fail "status $(cat status)"; }
+has said 'the policy in force stays'
+has said 'a rename or link waits for the file system below'
+has said 'try again'
+tell given-up
+await moved
+: >move
+await free
+want 0 timeout 30 boesfs reload "$mover"
+tell replaced
+status=0
+wait "$mover" || status=$?
+[ "$status" = 0 ] || fail "status $status"
+[ ! -s $dir/before ] || fail "the old policy did not stay: $(cat $dir/before)"
+has $dir/after 'Permission denied'
