@@ -69,8 +69,9 @@ struct boesfs_ops {
 	u32 pad;
 	char name[BOESFS_POLICY_NAME];
 
-	/* The module's own; zero in what is registered. */
+	/* The module's own; zero in what is registered. The policy's address names it, and is never followed. */
 	u64 generation;
+	unsigned long policy;
 };
 
 /* A registered policy. Its mounts hold it; @ops goes when its programs go. */
@@ -91,6 +92,7 @@ struct boesfs_sb {
 	/* A private clone of the lower mount. */
 	struct vfsmount *mnt;
 	const struct cred *cred;
+	/* Changed by remounting, while nothing moves in it: under boesfs_policies_lock and boesfs_moves_lock. */
 	struct boesfs_policy *policy;
 	/* In the list of the policy's mounts. */
 	struct list_head mount;
@@ -151,6 +153,13 @@ static inline u64 boesfs_grant(u32 generation, u32 ops)
  * below: an update of any policy waits for who holds it, and that may hang.
  */
 extern struct srcu_struct boesfs_srcu;
+
+/* The generation of a policy's members, of which those of a mount know by @ops. */
+static inline u32 boesfs_generation(const struct boesfs_ops *ops)
+{
+	/* A mount that is bound to them anew gives them another one. */
+	return READ_ONCE(ops->generation);
+}
 
 static inline struct boesfs_inode *boesfs_i(struct inode *inode)
 {
@@ -225,8 +234,10 @@ int boesfs_ops_init(void);
 struct boesfs_policy *boesfs_policy_by_name(const char *name);
 struct boesfs_policy *boesfs_policy_by_file(struct file *file);
 void boesfs_policy_put(struct boesfs_policy *policy);
-int boesfs_policy_bind(struct boesfs_policy *policy, struct boesfs_sb *sbi);
+int boesfs_policy_bind(struct boesfs_policy *policy, struct super_block *sb);
+int boesfs_policy_rebind(struct boesfs_policy *policy, struct super_block *sb);
 void boesfs_policy_unbind(struct boesfs_sb *sbi);
+void boesfs_policy_show(struct boesfs_sb *sbi, struct seq_file *seq);
 struct boesfs_policy *boesfs_start_move(struct super_block *sb);
 void boesfs_end_move(struct boesfs_policy *policy);
 

@@ -35,7 +35,7 @@ struct inode *boesfs_inode_for(struct dentry *dentry, struct inode *lower, u32 *
 	idx = srcu_read_lock(&boesfs_srcu);
 	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
 	if (ops) {
-		*generation = ops->generation;
+		*generation = boesfs_generation(ops);
 		err = boesfs_resolve(ops, dentry, state);
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
@@ -400,7 +400,7 @@ static int boesfs_sift_by_name(struct dentry *dentry, struct boesfs_sieve *sieve
 		err = boesfs_resolve(ops, dentry, &state);
 	if (err)
 		goto out;
-	listing->generation = ops->generation;
+	listing->generation = boesfs_generation(ops);
 	listing->class = boesfs_class(sbi, ops);
 	boesfs_for_each_name(entry, sieve) {
 		struct qstr name = QSTR_INIT(entry->name, entry->len);
@@ -455,7 +455,7 @@ static int boesfs_sift_by_object(struct dentry *dentry, struct boesfs_name_entry
 		ops = srcu_dereference(sbi->ops, &boesfs_srcu);
 		if (!ops)
 			err = -EACCES;
-		else if ((u32)ops->generation != listing->generation)
+		else if (boesfs_generation(ops) != listing->generation)
 			err = -EAGAIN;
 		else
 			entry->hidden = (ops->check(&request) & BOESFS_VERDICT_EFFECT) ==

@@ -205,7 +205,7 @@ bool boesfs_plainly_new(struct dentry *dentry, u32 ops, struct boesfs_place *pla
 	policy = srcu_dereference(sbi->ops, &boesfs_srcu);
 	if (policy && !boesfs_resolve(policy, dentry, &place->state)) {
 		place->row = policy->row(place->state, sbi->class);
-		place->generation = policy->generation;
+		place->generation = boesfs_generation(policy);
 		ret = !(ops & ~((u32)place->row & ~(u32)(place->row >> 32)));
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
@@ -260,7 +260,7 @@ int boesfs_find(struct dentry *dentry, struct inode *inode, bool record)
 	if (!ops)
 		goto out;
 	err = 0;
-	if (!boesfs_known(inode, ops->generation, &request.state))
+	if (!boesfs_known(inode, boesfs_generation(ops), &request.state))
 		err = boesfs_resolve(ops, dentry, &request.state);
 	if (err)
 		goto out;

@@ -575,7 +575,7 @@ static int boesfs_tmpfile(struct mnt_idmap *idmap, struct inode *dir, struct fil
 	err = ops ? boesfs_resolve(ops, dentry->d_parent, &state) : -EACCES;
 	if (!err) {
 		state = boesfs_step(ops, state, &unnamed);
-		found = ops->generation;
+		found = boesfs_generation(ops);
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
 	if (!err) {

@@ -26,7 +26,7 @@ void boesfs_set_granted(struct boesfs_file *bf, u64 granted)
 	/*
 	 * Generation 0 is that of a mount whose policy is gone. Who saw it go
 	 * and has been answered by its programs yet is granted nothing: that
-	 * would hold for good.
+	 * would hold for as long as there is none.
 	 */
 	if (unlikely(!(granted >> 32)))
 		granted = 0;

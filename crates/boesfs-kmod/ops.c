@@ -5,7 +5,7 @@
  * A mount is bound to one policy and reads its members under SRCU, all
  * questions of one decision from the same. An update gives all mounts of the
  * policy the new members before it returns; when the policy goes, they have
- * none, and deny.
+ * none, and deny, until they are remounted with another.
  */
 #include <linux/bpf.h>
 #include <linux/bpf_verifier.h>
@@ -13,6 +13,7 @@
 #include <linux/btf_ids.h>
 #include <linux/magic.h>
 #include <linux/module.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/wait.h>
 
@@ -20,7 +21,7 @@
 
 DEFINE_SRCU(boesfs_srcu);
 
-/* Guards the list of policies, their members, and which mounts they have. */
+/* Guards the list of policies, their members, and which mounts they have; taken before boesfs_moves_lock. */
 static DEFINE_MUTEX(boesfs_policies_lock);
 static LIST_HEAD(boesfs_policies);
 static u32 boesfs_last_generation;
@@ -203,21 +204,44 @@ struct boesfs_policy *boesfs_policy_by_file(struct file *file)
 	return policy ?: ERR_PTR(boesfs_is_link(file) ? -ENOENT : -EBADF);
 }
 
-/* Gives a mount its policy; the mount takes over the caller's reference. */
-int boesfs_policy_bind(struct boesfs_policy *policy, struct boesfs_sb *sbi)
+/*
+ * Whether @policy can be that of the mount: 0, -ENOENT if it is gone, -ERANGE
+ * if the mount's class means nothing to it, or -ELOOP or -EDEADLK where the
+ * mount below, or one above, has it: one operation would wait twice for the
+ * update of one policy.
+ */
+static int boesfs_policy_fits(struct boesfs_policy *policy, struct super_block *sb)
 {
-	int err = 0;
+	struct boesfs_sb *sbi = boesfs_sb(sb), *above;
+	struct super_block *below = sbi->mnt->mnt_sb;
+
+	lockdep_assert_held(&boesfs_policies_lock);
+	if (!policy->ops)
+		return -ENOENT;
+	if (sbi->fixed_class ? sbi->class >= policy->ops->classes : !policy->ops->subject)
+		return -ERANGE;
+	if (below->s_magic == BOESFS_MAGIC && boesfs_sb(below)->policy == policy)
+		return -ELOOP;
+	list_for_each_entry(above, &policy->mounts, mount) {
+		if (above->mnt->mnt_sb == sb)
+			return -EDEADLK;
+	}
+	return 0;
+}
+
+/* Gives a new mount its policy; the mount takes over the caller's reference. */
+int boesfs_policy_bind(struct boesfs_policy *policy, struct super_block *sb)
+{
+	struct boesfs_sb *sbi = boesfs_sb(sb);
+	int err;
 
 	mutex_lock(&boesfs_policies_lock);
-	if (!policy->ops) {
-		err = -ENOENT;
-	} else if (sbi->fixed_class ? sbi->class >= policy->ops->classes : !policy->ops->subject) {
-		err = -ERANGE;
-	} else {
+	err = boesfs_policy_fits(policy, sb);
+	if (!err) {
 		sbi->policy = policy;
 		list_add(&sbi->mount, &policy->mounts);
 		rcu_assign_pointer(sbi->ops, policy->ops);
-		WRITE_ONCE(sbi->generation, (u32)policy->ops->generation);
+		WRITE_ONCE(sbi->generation, boesfs_generation(policy->ops));
 	}
 	mutex_unlock(&boesfs_policies_lock);
 	return err;
@@ -249,7 +273,8 @@ static void boesfs_publish(struct boesfs_policy *policy, struct boesfs_ops *ops)
 		/* 0 is no generation, and neither is BOESFS_NEVER. */
 		if (++boesfs_last_generation >= BOESFS_NEVER)
 			boesfs_last_generation = 1;
-		ops->generation = boesfs_last_generation;
+		WRITE_ONCE(ops->generation, boesfs_last_generation);
+		ops->policy = (unsigned long)policy;
 	}
 	policy->ops = ops;
 	list_for_each_entry(sbi, &policy->mounts, mount) {
@@ -260,8 +285,56 @@ static void boesfs_publish(struct boesfs_policy *policy, struct boesfs_ops *ops)
 		if (!ops)
 			continue;
 		/* After the members: who sees the generation may rely on what was asked of them. */
-		smp_store_release(&sbi->generation, (u32)ops->generation);
+		smp_store_release(&sbi->generation, boesfs_generation(ops));
 	}
+}
+
+/*
+ * Gives a mount another policy, by which everything is judged when this
+ * returns; the mount takes over the caller's reference. On an error it keeps
+ * the one it has, which may be gone. The caller holds sb->s_umount.
+ *
+ * What the mount remembers of its old policy may be of a time at which names
+ * were elsewhere: that generation must not come back, should the policy be
+ * given to the mount again. So a policy has a new one each time that a mount
+ * turns to it. For its other mounts that is an update that changes nothing:
+ * whoever is asking one of them finds the same by either generation.
+ */
+int boesfs_policy_rebind(struct boesfs_policy *policy, struct super_block *sb)
+{
+	struct boesfs_sb *sbi = boesfs_sb(sb);
+	struct boesfs_policy *old = sbi->policy;
+	int err;
+
+	err = boesfs_hold_still(old);
+	if (err)
+		return err;
+	mutex_lock(&boesfs_policies_lock);
+	err = boesfs_policy_fits(policy, sb);
+	if (!err) {
+		/* Who begins to move a name waits, and is judged by the new policy then. */
+		spin_lock(&boesfs_moves_lock);
+		WRITE_ONCE(sbi->policy, policy);
+		list_move(&sbi->mount, &policy->mounts);
+		boesfs_publish(policy, policy->ops);
+		spin_unlock(&boesfs_moves_lock);
+	}
+	mutex_unlock(&boesfs_policies_lock);
+	boesfs_let_move(old);
+	if (err)
+		return err;
+	synchronize_srcu(&boesfs_srcu);
+	boesfs_policy_put(old);
+	return 0;
+}
+
+/* For /proc/mounts. One that is gone has no name any more by which it could be given back. */
+void boesfs_policy_show(struct boesfs_sb *sbi, struct seq_file *seq)
+{
+	mutex_lock(&boesfs_policies_lock);
+	if (sbi->policy && sbi->policy->ops)
+		seq_show_option(seq, "policy", sbi->policy->name);
+	mutex_unlock(&boesfs_policies_lock);
 }
 
 static int boesfs_ops_reg(void *kdata, struct bpf_link *link)

@@ -164,7 +164,7 @@ static int boesfs_resolve_path(struct boesfs_ops *ops, struct dentry *dentry, u3
 
 	err = boesfs_path_state(ops, BOESFS_STATE_ROOT, dentry, state, &moves);
 	if (!err)
-		boesfs_keep_state(d_inode(dentry), ops->generation, *state, moves);
+		boesfs_keep_state(d_inode(dentry), boesfs_generation(ops), *state, moves);
 	return err;
 }
 
@@ -179,12 +179,12 @@ int boesfs_resolve(struct boesfs_ops *ops, struct dentry *dentry, u32 *state)
 	int err = 0;
 
 	if (d_really_is_positive(dentry)) {
-		if (boesfs_known(d_inode(dentry), ops->generation, state))
+		if (boesfs_known(d_inode(dentry), boesfs_generation(ops), state))
 			return 0;
 		return boesfs_resolve_path(ops, dentry, state);
 	}
 	parent = dget_parent(dentry);
-	if (!boesfs_known(d_inode(parent), ops->generation, state))
+	if (!boesfs_known(d_inode(parent), boesfs_generation(ops), state))
 		err = boesfs_resolve_path(ops, parent, state);
 	if (!err) {
 		struct name_snapshot name;
@@ -215,7 +215,7 @@ int boesfs_resync(struct dentry *dentry)
 	if (ops) {
 		ret = boesfs_resolve(ops, dentry, &state);
 		if (!ret)
-			ret = boesfs_known(d_inode(dentry), ops->generation, &state);
+			ret = boesfs_known(d_inode(dentry), boesfs_generation(ops), &state);
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
 	return ret;
@@ -238,9 +238,9 @@ int boesfs_resync_moved(struct dentry *dentry)
 
 	idx = srcu_read_lock(&boesfs_srcu);
 	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
-	if (ops && boesfs_known(d_inode(dentry->d_parent), ops->generation, &state)) {
+	if (ops && boesfs_known(d_inode(dentry->d_parent), boesfs_generation(ops), &state)) {
 		state = boesfs_step(ops, state, &dentry->d_name);
-		known = boesfs_keep_state(inode, ops->generation, state, moves);
+		known = boesfs_keep_state(inode, boesfs_generation(ops), state, moves);
 	}
 	srcu_read_unlock(&boesfs_srcu, idx);
 	return known ? 1 : boesfs_resync(dentry);
@@ -287,13 +287,13 @@ u64 boesfs_row(struct boesfs_ops *ops, struct inode *inode, u32 state, u32 class
 	bi = boesfs_i(inode);
 	do {
 		seq = read_seqbegin(&bi->seq);
-		known = bi->generation == ops->generation && bi->state == state &&
+		known = bi->generation == boesfs_generation(ops) && bi->state == state &&
 			bi->class == class;
 		row = bi->row;
 	} while (read_seqretry(&bi->seq, seq));
 	if (known)
 		return row;
 	row = ops->row(state, class);
-	boesfs_remember(inode, ops->generation, state, class, row);
+	boesfs_remember(inode, boesfs_generation(ops), state, class, row);
 	return row;
 }

@@ -59,7 +59,7 @@ static struct file *boesfs_exe(void)
  * that of none where it has no name any more, or is not in a mount of the
  * policy: what its path would be then is for others to say.
  */
-static int boesfs_exe_state(struct boesfs_sb *sbi, struct boesfs_ops *ops, u32 *state)
+static int boesfs_exe_state(struct boesfs_ops *ops, u32 *state)
 {
 	struct file *exe = boesfs_exe();
 	struct boesfs_file *bf;
@@ -73,12 +73,13 @@ static int boesfs_exe_state(struct boesfs_sb *sbi, struct boesfs_ops *ops, u32 *
 		return 0;
 	dentry = exe->f_path.dentry;
 	if (exe->f_op != &boesfs_file_operations ||
-	    boesfs_sb(dentry->d_sb)->policy != sbi->policy || d_unlinked(dentry))
+	    (unsigned long)READ_ONCE(boesfs_sb(dentry->d_sb)->policy) != ops->policy ||
+	    d_unlinked(dentry))
 		goto out;
 	bf = exe->private_data;
 	moves = read_seqbegin(&rename_lock);
 	spin_lock(&bf->exe_lock);
-	known = bf->exe_generation == ops->generation && bf->exe_moves == moves;
+	known = bf->exe_generation == boesfs_generation(ops) && bf->exe_moves == moves;
 	if (known)
 		*state = bf->exe_state;
 	spin_unlock(&bf->exe_lock);
@@ -88,7 +89,7 @@ static int boesfs_exe_state(struct boesfs_sb *sbi, struct boesfs_ops *ops, u32 *
 	if (err)
 		goto out;
 	spin_lock(&bf->exe_lock);
-	bf->exe_generation = ops->generation;
+	bf->exe_generation = boesfs_generation(ops);
 	bf->exe_moves = moves;
 	bf->exe_state = *state;
 	spin_unlock(&bf->exe_lock);
@@ -109,7 +110,7 @@ u32 boesfs_class(struct boesfs_sb *sbi, struct boesfs_ops *ops)
 	if (!ops->subject || cred->group_info->ngroups > BOESFS_WHO_GROUPS)
 		return BOESFS_CLASS_NOBODY;
 	/* Whose executable cannot be found out may hold any role. */
-	if (ops->exe_root && boesfs_exe_state(sbi, ops, &who.exe))
+	if (ops->exe_root && boesfs_exe_state(ops, &who.exe))
 		return BOESFS_CLASS_NOBODY;
 	who.uid = from_kuid(&init_user_ns, cred->fsuid);
 	who.gid = from_kgid(&init_user_ns, cred->fsgid);

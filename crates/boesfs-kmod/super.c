@@ -134,6 +134,28 @@ static int boesfs_check_lower(struct fs_context *fc, const struct path *path)
 	return 0;
 }
 
+/* Says why a mount does not get a policy. */
+static int boesfs_not_bound(struct fs_context *fc, int err)
+{
+	switch (err) {
+	case -ENOENT:
+		errorf(fc, "boesfs: the policy is gone");
+		return err;
+	case -ERANGE:
+		errorf(fc, "boesfs: the policy has no such class, or none by itself: give class=");
+		return err;
+	case -ELOOP:
+		return invalf(fc, "boesfs: the lower mount has the same policy");
+	case -EDEADLK:
+		return invalf(fc, "boesfs: a mount over this one has the same policy");
+	case -EBUSY:
+		errorf(fc, "boesfs: a rename or link waits for the file system below: try again");
+		return err;
+	default:
+		return err;
+	}
+}
+
 static void boesfs_free_sb(struct boesfs_sb *sbi)
 {
 	if (!sbi)
@@ -158,7 +180,7 @@ static int boesfs_set_root(struct super_block *sb, const struct path *lower)
 	idx = srcu_read_lock(&boesfs_srcu);
 	ops = srcu_dereference(sbi->ops, &boesfs_srcu);
 	if (ops)
-		inode = boesfs_iget(sb, d_inode(lower->dentry), ops->generation,
+		inode = boesfs_iget(sb, d_inode(lower->dentry), boesfs_generation(ops),
 				    boesfs_root_state(ops, sbi));
 	srcu_read_unlock(&boesfs_srcu, idx);
 	if (IS_ERR(inode))
@@ -214,15 +236,9 @@ static int boesfs_fill_super(struct super_block *sb, struct fs_context *fc)
 		goto put;
 	}
 	below = lower.dentry->d_sb;
-	/* One operation would wait twice for the update of one policy. */
-	if (below->s_magic == BOESFS_MAGIC && boesfs_sb(below)->policy == options->policy) {
-		err = invalf(fc, "boesfs: the lower mount has the same policy");
-		goto put;
-	}
-	err = boesfs_policy_bind(options->policy, sbi);
+	err = boesfs_policy_bind(options->policy, sb);
 	if (err) {
-		errorf(fc, err == -ERANGE ? "boesfs: the policy has no such class, or none by itself: give class=" :
-					    "boesfs: the policy is gone");
+		err = boesfs_not_bound(fc, err);
 		goto put;
 	}
 	options->policy = NULL;
@@ -264,23 +280,30 @@ static int boesfs_get_tree(struct fs_context *fc)
 	return get_tree_nodev(fc, boesfs_fill_super);
 }
 
-/* Remounting can make it read-only, and nothing else: a policy is replaced through its link. */
+/* Remounting can make it read-only, and give it another policy. */
 static int boesfs_reconfigure(struct fs_context *fc)
 {
 	struct boesfs_options *options = fc->fs_private;
 	struct boesfs_sb *sbi = boesfs_sb(fc->root->d_sb);
+	int err;
 
-	if (options->policy && options->policy != sbi->policy)
-		return invalf(fc, "boesfs: a policy is replaced by updating its BPF link");
 	/* mount(8) gives back what /proc/mounts says, which has the class. */
 	if (options->lower || options->at || (options->tag && options->tag != sbi->tag) ||
 	    (options->has_class && (!sbi->fixed_class || options->class != sbi->class)))
 		return invalf(fc, "boesfs: the lower directory, place, class and tag of a mount stay as they are");
-	if (!(fc->sb_flags & SB_RDONLY) && (sbi->mnt->mnt_flags & MNT_READONLY)) {
+	if ((fc->sb_flags_mask & SB_RDONLY) && !(fc->sb_flags & SB_RDONLY) &&
+	    (sbi->mnt->mnt_flags & MNT_READONLY)) {
 		errorf(fc, "boesfs: the lower mount is read-only");
 		return -EROFS;
 	}
 	sync_filesystem(fc->root->d_sb);
+	if (!options->policy || options->policy == sbi->policy)
+		return 0;
+	/* Nothing fails after that. */
+	err = boesfs_policy_rebind(options->policy, fc->root->d_sb);
+	if (err)
+		return boesfs_not_bound(fc, err);
+	options->policy = NULL;
 	return 0;
 }
 
@@ -380,8 +403,7 @@ static int boesfs_show_options(struct seq_file *seq, struct dentry *root)
 {
 	struct boesfs_sb *sbi = boesfs_sb(root->d_sb);
 
-	if (sbi->policy)
-		seq_show_option(seq, "policy", sbi->policy->name);
+	boesfs_policy_show(sbi, seq);
 	if (sbi->fixed_class)
 		seq_printf(seq, ",class=%u", sbi->class);
 	return 0;

@@ -67,6 +67,7 @@ P
 # binder: a program by which mounts get their policy by a descriptor, binder.py in this directory:
 #   mount LOWER WHERE POLICY    by fsopen(2), of class 0
 #   remount WHERE POLICY        by fspick(2)
+#   swing WHERE FILE POLICY POLICY   the one and the other in turn, by the links that agents hold, until there is the file; says how often
 # POLICY is what fsconfig(2) is given: `name:NAME`, `link:PIN`, `agent:PID` (the link that an agent holds), `file:PATH`,
 # `cgroup:PATH` (a link that has nothing to do with policies), `flag:`; with `gone,` before it the policy goes before there is a mount.
 # What the kernel says of it is on standard output.
@@ -139,6 +140,20 @@ def again(where, policy):
     except OSError as error:
         refused(context, error)
 
+def swing(where, until, *policies):
+    links = [held(int(policy.removeprefix("agent:"))) for policy in policies]
+    count = 0
+    while not os.path.exists(until):
+        context = call(433, -100, where.encode(), 0)
+        try:
+            call(431, context, 5, b"policy", None, links[count % 2])
+            call(431, context, 7, None, None, 0)
+        except OSError as error:
+            refused(context, error)
+        os.close(context)
+        count += 1
+    print(count)
+
 def refused(context, error):
     try:
         said = os.read(context, 4096).decode()
@@ -147,6 +162,6 @@ def refused(context, error):
     print(f"{os.strerror(error.errno)}: {said}")
     sys.exit(1)
 
-{"mount": judged, "remount": again}[sys.argv[1]](*sys.argv[2:])
+{"mount": judged, "remount": again, "swing": swing}[sys.argv[1]](*sys.argv[2:])
 P
 }

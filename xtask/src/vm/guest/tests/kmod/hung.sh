@@ -142,8 +142,9 @@ wait "$lister" || status=$?
 turns $dir/sign >$dir/turns
 . $dir/turns
 policy mover here >mover.bfs
-mkdir $dir/place
-: >$dir/place/one
+mkdir $dir/place /srv/over
+echo x >$dir/place/one
+binder
 boesfs exec --hook kmod --quiet --no-native mover.bfs -- sh -euc '
 . /srv/free/turns
 mv /srv/hung/from /srv/hung/to &
@@ -162,6 +163,16 @@ if cat /srv/free/place/two 2>/srv/free/after; then exit 9; fi
 mover=$!
 await started
 until_there moving
+# A mount of the same policy, which another is to be given.
+policy fourth stuck >fourth.bfs
+boesfs exec --hook kmod --quiet --no-native fourth.bfs -- sh -euc '. /srv/free/turns; tell fourth; await over' &
+fourth=$!
+await fourth
+want 0 mount -t boesfs -o lower=$dir,at=$dir,policy=boesfs-exec-$mover-1,class=0 none /srv/over
+want 1 timeout 60 python3 binder.py remount /srv/over agent:$fourth >said
+has said 'boesfs: a rename or link waits for the file system below: try again'
+grep -q " /srv/over .*policy=boesfs-exec-$mover-1," /proc/mounts || fail "another policy: $(grep /srv/over /proc/mounts)"
+want 0 cat /srv/over/turns >/dev/null
 echo 'deny read on "/srv/free/place/*";' >>mover.bfs
 begin=$(date +%s)
 { status=0; boesfs reload "$mover" >said 2>&1 || status=$?; echo $status >status; } &
@@ -180,6 +191,10 @@ tell given-up
 await moved
 : >move
 await free
+want 0 python3 binder.py remount /srv/over agent:$fourth
+umount /srv/over
+tell over
+want 0 wait $fourth
 want 0 timeout 30 boesfs reload "$mover"
 tell replaced
 status=0
