@@ -96,6 +96,7 @@ pub fn emit(policy: &Policy, packed: &Packed) -> Result<Program, EmitError> {
     cond::cond(&mut asm, policy, &packed.conditions)?;
     entry::walk(&mut asm);
     subject::subject(&mut asm, facts);
+    subject::join_groups(&mut asm, facts);
     rights::functions(&mut asm, facts);
     lsm::functions(&mut asm, facts);
     Ok(asm.finish()?)

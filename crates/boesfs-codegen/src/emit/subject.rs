@@ -9,7 +9,10 @@ use super::{Facts, add_table};
 
 use Reg as R;
 
-/// Registers: r6 who, r7 the class so far, r8 groups looked at, r9 how many there are; the others scratch.
+/// Groups that are looked at in one call of [`join_groups`]: the verifier goes through every round of a loop.
+const FEW: i32 = 4;
+
+/// Registers: r6 who, r7 the class so far, r8 groups looked at, r9 how many are left; the others scratch.
 pub(super) fn subject(a: &mut Assembler, facts: Facts<'_>) {
     a.function("subject");
     let (nobody, next, exe) = (a.label(), a.label(), a.label());
@@ -29,18 +32,20 @@ pub(super) fn subject(a: &mut Assembler, facts: Facts<'_>) {
     a.load(Size::B4, R::R1, R::R6, who::GID as i16);
     class_of_id(a, facts, Table::Groups);
     join(a, facts, nobody);
+    a.note("and for each supplementary one, a few at a time: class = join_groups(class, who, from)");
+    a.branch(Test::Lt, R::R9, 1, exe);
     a.mov(R::R8, 0);
     a.bind(next);
-    a.branch(Test::Ge, R::R8, R::R9, exe);
-    a.branch(Test::Ge, R::R8, who::GROUPS_MAX as i32, exe);
-    a.mov(R::R1, R::R8);
-    a.alu(AluOp::Lsh, R::R1, 2);
-    a.alu(AluOp::Add, R::R1, R::R6);
-    a.load(Size::B4, R::R1, R::R1, who::GROUPS as i16);
-    class_of_id(a, facts, Table::Groups);
-    join(a, facts, nobody);
-    a.alu(AluOp::Add, R::R8, 1);
-    a.jump(next);
+    a.mov(R::R1, R::R7);
+    a.mov(R::R2, R::R6);
+    a.mov(R::R3, R::R8);
+    a.call("join_groups");
+    a.mov32(R::R7, R::R0);
+    a.branch(Test::Ge, R::R7, facts.tables.classes as i32, nobody);
+    a.alu(AluOp::Add, R::R8, FEW);
+    // What is left, against a constant.
+    a.alu(AluOp::Sub, R::R9, FEW);
+    a.branch(Test::SGt, R::R9, 0, next);
 
     a.note("class = joins[class, exes[state of the executable - root of executables]]");
     a.bind(exe);
@@ -57,6 +62,43 @@ pub(super) fn subject(a: &mut Assembler, facts: Facts<'_>) {
     a.mov32(R::R0, R::R7);
     a.exit();
     a.note("nobody: refused everything");
+    a.bind(nobody);
+    a.mov32(R::R0, NOBODY as i32);
+    a.exit();
+}
+
+/// `join_groups(class, who, from) -> class`: with the classes of the supplementary groups from number `from` on, at most [`FEW`] of them. No class where
+/// they have none together.
+///
+/// Registers: r6 the groups, r7 the class so far, r8 groups looked at, r9 how many are left; the others scratch.
+pub(super) fn join_groups(a: &mut Assembler, facts: Facts<'_>) {
+    const { assert!(who::GROUPS_MAX as i32 % FEW == 0 && who::GROUPS_MAX.is_power_of_two()) };
+    a.function("join_groups");
+    let (nobody, next, done) = (a.label(), a.label(), a.label());
+    a.note("for each group: class = joins[class, class of the group]");
+    a.mov32(R::R7, R::R1);
+    a.branch(Test::Ge, R::R7, facts.tables.classes as i32, nobody);
+    a.branch(Test::Eq, R::R2, 0, nobody);
+    a.mov(R::R6, R::R2);
+    a.alu(AluOp::And, R::R3, (who::GROUPS_MAX as i32 - 1) & !(FEW - 1));
+    a.load(Size::B4, R::R9, R::R6, who::COUNT as i16);
+    a.alu(AluOp::Sub, R::R9, R::R3);
+    a.alu(AluOp::Lsh, R::R3, 2);
+    a.alu(AluOp::Add, R::R6, R::R3);
+    a.mov(R::R8, 0);
+    a.bind(next);
+    a.branch(Test::SLe, R::R9, R::R8, done);
+    a.mov(R::R1, R::R8);
+    a.alu(AluOp::Lsh, R::R1, 2);
+    a.alu(AluOp::Add, R::R1, R::R6);
+    a.load(Size::B4, R::R1, R::R1, who::GROUPS as i16);
+    class_of_id(a, facts, Table::Groups);
+    join(a, facts, nobody);
+    a.alu(AluOp::Add, R::R8, 1);
+    a.branch(Test::Lt, R::R8, FEW, next);
+    a.bind(done);
+    a.mov32(R::R0, R::R7);
+    a.exit();
     a.bind(nobody);
     a.mov32(R::R0, NOBODY as i32);
     a.exit();

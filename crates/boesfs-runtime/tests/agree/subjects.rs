@@ -19,7 +19,11 @@ const EACH: usize = 100;
 fn every_engine_finds_the_class_that_the_roles_make() {
     let (seed, mut runner) = runner();
     let id = || prop_oneof![6 => 0..=arbitrary::LAST_ID + 1, 1 => Just(u32::MAX), 1 => Just(1 << 31)];
-    let groups = prop_oneof![4 => prop::collection::vec(id(), 0..4), 1 => prop::collection::vec(id(), GROUPS_MAX)];
+    let groups = prop_oneof![
+        4 => prop::collection::vec(id(), 0..4),
+        1 => prop::collection::vec(id(), 4..GROUPS_MAX),
+        1 => prop::collection::vec(id(), GROUPS_MAX),
+    ];
     let path = prop::collection::vec(arbitrary::names(), 0..4);
     let subject = (id(), id(), groups, path, any::<prop::sample::Index>(), any::<bool>());
     let (mut nobody, mut by_exe) = (0, 0);

@@ -9,7 +9,7 @@ use crate::tables::verdict_bits;
 
 use super::climb::count;
 use super::find::lookup;
-use super::scope::{self, F_CREATE, of_this_task, peek, peek_field};
+use super::scope::{self, Asker, F_CREATE, of_this_task, peek, peek_field};
 
 use Reg as R;
 
@@ -36,9 +36,9 @@ pub(super) fn answer(a: &mut Assembler) {
     a.mov(R::R8, R::R5);
     a.mov(R::R9, R::R4);
     a.store(Size::B8, R::R10, FOUND, R::R3);
-    scope::class(a);
+    scope::class(a, Asker::ByAddress);
     a.store(Size::B8, R::R10, CLASS, R::R0);
-    a.note("without doubt: the verdict of check");
+    a.note("without doubt: the verdict");
     a.load(Size::B8, R::R3, R::R10, FOUND);
     a.mov(R::R1, R::R3);
     a.alu(AluOp::Rsh, R::R1, 32);
@@ -47,7 +47,7 @@ pub(super) fn answer(a: &mut Assembler) {
     a.mov(R::R2, R::R0);
     a.mov(R::R3, R::R9);
     a.mov(R::R4, R::R8);
-    a.call("check");
+    a.call("decide");
     a.mov(R::R8, R::R0);
     a.branch(Test::Ne, R::R8, 0, judged);
     a.mov(R::R0, 0);

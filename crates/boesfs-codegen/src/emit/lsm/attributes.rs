@@ -10,13 +10,17 @@ use crate::bpf::{AluOp, Field, Place, Reg, Size, Test};
 use crate::emit::Facts;
 use crate::emit::layout::{Data, session};
 
-use super::entries::{Asked, Object, answer, ask, found, object, plain};
+use super::entries::{Asked, Object, answer, ask, found_for, object, plain};
 use super::scope::{ARGS, Owner, Source, arguments, begin, forget, peek, system_call};
 
 use Reg as R;
 
 /// The first sixteen bytes of an attribute's name, on the stack.
 const NAME: i16 = ARGS - 16;
+/// What is asked for, in the upper half of a word, where the verifier does not follow it.
+const WANTED: i16 = ARGS - 24 + 4;
+/// What changing an ACL asks for.
+const PERMISSIONS: [Op; 2] = [Op::Chmod, Op::Setxattr];
 
 /// `ia_valid` of a change of times: `ATTR_ATIME`, `ATTR_MTIME`, `ATTR_ATIME_SET`, `ATTR_MTIME_SET`.
 const ATTR_TIMES: i32 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8;
@@ -84,8 +88,8 @@ fn xattr(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Sourc
     let pass = begin(a, name);
     a.note("the object");
     object(a, Object::Dentry(1));
-    a.note("system.posix_acl_*: permissions");
-    let other = a.label();
+    a.note("system.posix_acl_*: permissions; whatever it is, the state is found once, which the verifier need not follow twice");
+    let (other, decided) = (a.label(), a.label());
     for (half, text) in [b"system.p", b"osix_acl"].into_iter().enumerate() {
         let at = NAME + 8 * half as i16;
         a.load(Size::B8, R::R3, R::R6, 16);
@@ -96,10 +100,13 @@ fn xattr(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Sourc
         a.wide(R::R2, u64::from_le_bytes(*text));
         a.branch(Test::Ne, R::R1, R::R2, other);
     }
-    let done = a.label();
-    permissions(a, facts, sources, done);
+    a.mov(R::R2, Ops::of(&PERMISSIONS).0 as i32);
+    a.jump(decided);
     a.bind(other);
-    ask(a, facts, Object::Dentry(1), Op::Setxattr, sources, pass);
+    a.mov(R::R2, Ops::from(Op::Setxattr).0 as i32);
+    a.bind(decided);
+    a.store(Size::B4, R::R10, WANTED, R::R2);
+    permissions(a, facts, Asked::Stored(WANTED), sources, pass);
 }
 
 /// Setting or removing an ACL.
@@ -107,20 +114,26 @@ fn acl(a: &mut Assembler, facts: Facts<'_>, name: &str, sources: &[(Arg, Source)
     let pass = begin(a, name);
     a.note("the object");
     object(a, Object::Dentry(1));
-    permissions(a, facts, sources, pass);
+    permissions(a, facts, Asked::These(Ops::of(&PERMISSIONS)), sources, pass);
 }
 
-/// Asks whether permissions may be changed, with what they are: no hook tells what they will be; and whether attributes may.
-fn permissions(a: &mut Assembler, facts: Facts<'_>, sources: &[(Arg, Source)], pass: Label) {
-    let leave = a.label();
-    let ops = Ops::of(&[Op::Chmod, Op::Setxattr]);
-    found(a, Object::Dentry(1), ops);
+/// Asks whether permissions may be changed, with what they are: no hook tells what they will be; and whether attributes may. Of permissions it is
+/// not asked where what is asked is stored, and they are not among it.
+fn permissions(a: &mut Assembler, facts: Facts<'_>, asked: Asked, sources: &[(Arg, Source)], pass: Label) {
+    let (leave, attributes) = (a.label(), a.label());
+    found_for(a, Object::Dentry(1), asked);
     a.note("both plainly allowed");
-    plain(a, facts, Asked::These(ops), pass);
+    plain(a, facts, asked, pass);
     forget(a, R::R9, R::R1);
+    if let Asked::Stored(at) = asked {
+        a.load(Size::B4, R::R1, R::R10, at);
+        a.alu(AluOp::And, R::R1, Ops::from(Op::Chmod).0 as i32);
+        a.branch(Test::Eq, R::R1, 0, attributes);
+    }
     arguments(a, Owner::Object, &[(Arg::Mode, Source::Permissions)]);
     answer(a, Op::Chmod);
     a.branch(Test::Ne, R::R0, 0, leave);
+    a.bind(attributes);
     arguments(a, Owner::Object, sources);
     answer(a, Op::Setxattr);
     a.jump(leave);

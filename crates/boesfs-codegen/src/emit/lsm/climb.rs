@@ -30,8 +30,6 @@ pub(super) const DONE: i32 = 1;
 
 pub(super) fn all(a: &mut Assembler, facts: Facts<'_>) {
     climb(a);
-    climb_root(a);
-    climb_same(a);
     climb_up(a);
     some(a, "climb_ups", "climb_up");
     climb_down(a, facts);
@@ -109,45 +107,28 @@ fn peek(a: &mut Assembler, to: usize, bytes: i32, from: Reg, field: Field) {
 /// Each dentry's sequence number is read before its parent and name, and compared when all have been: then there was a moment
 /// at which all of them were as they were read.
 fn climb(a: &mut Assembler) {
-    let (end, deep) = (a.label(), a.label());
-    of_scratch(a, "climb");
-    a.note("up, down, and as it was");
-    a.call("climb_root");
-    a.branch(Test::Ne, R::R0, DONE, end);
-    often(a, "climb_downs", OFTEN, deep);
-    a.mov(R::R1, R::R6);
-    a.call("climb_same");
-    a.bind(end);
-    a.exit();
-    a.bind(deep);
-    doubt(a, Doubt::Deep);
-}
-
-/// `climb_root(scratch)`: [`DONE`] when the chain from `scratch.from` reaches the root, or a doubt.
-fn climb_root(a: &mut Assembler) {
     let deep = a.label();
-    of_scratch(a, "climb_root");
+    of_scratch(a, "climb");
+    a.note("up to the root");
     a.mov(R::R1, 0);
     a.store(Size::B8, R::R6, scratch::COUNT as i16, R::R1);
     often(a, "climb_ups", OFTEN, deep);
-    a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
-    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
-    say(a, DONE);
-    a.bind(deep);
-    doubt(a, Doubt::Deep);
-}
-
-/// `climb_same(scratch) -> found`: `scratch.state`, if the whole chain is as it was.
-fn climb_same(a: &mut Assembler) {
-    let deep = a.label();
-    of_scratch(a, "climb_same");
-    a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
-    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
+    a.note("down");
+    all_left(a);
+    often(a, "climb_downs", OFTEN, deep);
+    a.note("scratch.state, if the whole chain is as it was");
+    all_left(a);
     often(a, "climb_checks", OFTEN, deep);
     a.load(Size::B4, R::R0, R::R6, scratch::STATE as i16);
     a.exit();
     a.bind(deep);
     doubt(a, Doubt::Deep);
+}
+
+/// The whole chain is left.
+fn all_left(a: &mut Assembler) {
+    a.load(Size::B8, R::R1, R::R6, scratch::COUNT as i16);
+    a.store(Size::B8, R::R6, scratch::LEFT as i16, R::R1);
 }
 
 /// `climb_up(scratch)`: a few dentries from `scratch.from` on towards the root, with their sequence numbers, to the end of the chain.

@@ -11,7 +11,7 @@ use crate::emit::layout::{Doubt, Table, handed};
 use crate::emit::{Facts, add_table};
 
 use super::find::{DOUBT, PASS, PASSED, Sought, Where, find, found as doubtful, state_entry, unless_for_itself};
-use super::scope::{self, ARGS, Owner, Source, arguments, begin, forget, peek_address};
+use super::scope::{self, ARGS, Asker, Owner, Source, arguments, begin, forget, peek_address};
 
 use Reg as R;
 
@@ -154,7 +154,10 @@ fn inode_getattr(a: &mut Assembler, facts: Facts<'_>) {
     a.load(Size::B8, R::R1, R::R6, 0);
     a.load_field(Size::B8, R::R7, R::R1, Field::PATH_DENTRY);
     a.load_field(Size::B8, R::R8, R::R1, Field::PATH_MNT);
-    ask(a, facts, Object::Path, Op::Stat, &[], pass);
+    found(a, Object::Path, Ops::of(&[Op::Stat]));
+    a.note("plainly allowed");
+    plain_for(a, facts, Asker::ByPointer, Asked::These(Op::Stat.into()), pass);
+    ask_closer(a, Op::Stat, &[], pass);
 }
 
 /// Asks for `op` of the object in r7 and r8, and returns.
@@ -191,6 +194,11 @@ fn for_no_more(a: &mut Assembler, needed: impl FnOnce(&mut Assembler, Label)) {
 pub(super) fn ask_found(a: &mut Assembler, facts: Facts<'_>, op: Op, sources: &[(Arg, Source)], pass: Label) {
     a.note("plainly allowed");
     plain(a, facts, Asked::These(op.into()), pass);
+    ask_closer(a, op, sources, pass);
+}
+
+/// The same, where it is not plainly allowed.
+fn ask_closer(a: &mut Assembler, op: Op, sources: &[(Arg, Source)], pass: Label) {
     forget(a, R::R9, R::R1);
     arguments(a, owner(op), sources);
     answer(a, op);
@@ -209,7 +217,12 @@ fn owner(op: Op) -> Owner {
 }
 
 /// r9 = what is found of the object, where `ops` are asked.
-pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
+fn found(a: &mut Assembler, what: Object, ops: Ops) {
+    found_for(a, what, Asked::These(ops));
+}
+
+/// The same, of what may stand on the stack.
+pub(super) fn found_for(a: &mut Assembler, what: Object, asked: Asked) {
     match what {
         Object::Dentry(_) => {
             let (own, done) = (a.label(), a.label());
@@ -218,7 +231,7 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
             unless_for_itself(a, ARGS, own);
             a.jump(done);
             a.bind(own);
-            shown(a, ops);
+            shown(a, asked);
             a.bind(done);
             return;
         }
@@ -235,10 +248,14 @@ pub(super) fn found(a: &mut Assembler, what: Object, ops: Ops) {
 }
 
 /// The same, of a dentry, whoever asks.
-fn shown(a: &mut Assembler, ops: Ops) {
+fn shown(a: &mut Assembler, asked: Asked) {
     a.note("its state");
     a.mov(R::R1, R::R7);
-    a.mov(R::R2, ops.0 as i32);
+    match asked {
+        Asked::These(ops) => a.mov(R::R2, ops.0 as i32),
+        Asked::Stored(at) => a.load(Size::B4, R::R2, R::R10, at),
+        Asked::Bits(reg) | Asked::Number(reg) => a.mov(R::R2, reg),
+    }
     a.call("shown");
     a.mov(R::R9, R::R0);
 }
@@ -258,13 +275,18 @@ pub(super) enum Asked {
 
 /// Goes to `allowed` where everything that is asked is plainly allowed at what r9 has found. Changes r0 to r5.
 pub(super) fn plain(a: &mut Assembler, facts: Facts<'_>, asked: Asked, allowed: Label) {
+    plain_for(a, facts, Asker::ByAddress, asked, allowed);
+}
+
+/// The same, with the task's class told in one of two ways.
+fn plain_for(a: &mut Assembler, facts: Facts<'_>, asker: Asker, asked: Asked, allowed: Label) {
     const { assert!(PASS < DOUBT) };
     let closer = a.label();
     a.mov(R::R1, R::R9);
     a.alu(AluOp::Rsh, R::R1, 32);
     a.branch(Test::Eq, R::R1, PASS, allowed);
     a.branch(Test::Ne, R::R1, 0, closer);
-    row(a, facts, closer);
+    row(a, facts, asker, closer);
     // Not allowed, or to be looked at closer.
     a.mov(R::R2, R::R1);
     a.alu(AluOp::Rsh, R::R2, 32);
@@ -291,8 +313,8 @@ pub(super) fn plain(a: &mut Assembler, facts: Facts<'_>, asked: Asked, allowed: 
 }
 
 /// `r1 = the row of the state in r9`, or to `none` for a task without a class. Changes r0 to r5.
-fn row(a: &mut Assembler, facts: Facts<'_>, none: Label) {
-    scope::class(a);
+fn row(a: &mut Assembler, facts: Facts<'_>, asker: Asker, none: Label) {
+    scope::class(a, asker);
     a.branch(Test::Ge, R::R0, facts.tables.classes as i32, none);
     a.mov(R::R1, R::R9);
     state_entry(a, facts);
@@ -375,7 +397,7 @@ fn file_open(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     a.branch(Test::Eq, R::R2, 0, reads);
     a.mov(R::R6, Ops::of(&ops).0 as i32);
     a.bind(reads);
-    plain(a, facts, Asked::Bits(R::R6), pass);
+    plain_for(a, facts, Asker::ByPointer, Asked::Bits(R::R6), pass);
     a.note("what its flags ask for");
     a.load(Size::B8, R::R1, R::R10, FILE);
     a.load_field(Size::B4, R::R2, R::R1, Field::FILE_FLAGS);
@@ -474,7 +496,7 @@ fn inode_follow_link(a: &mut Assembler, facts: Facts<'_>) {
     a.note("the object");
     a.bind(held);
     object(a, Object::Dentry(0));
-    shown(a, Ops::of(&[Op::Readlink]));
+    shown(a, Asked::These(Op::Readlink.into()));
     ask_found(a, facts, Op::Readlink, &[], pass);
 }
 
@@ -532,26 +554,43 @@ fn file_lock(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
 /// Testing a lock, which `file_lock` is not asked about; and losing `O_APPEND`, after which the file can be written anywhere.
 fn file_fcntl(a: &mut Assembler, facts: Facts<'_>, name: &str, form: Object) {
     let pass = begin(a, name);
-    let (tests, other, loses) = (a.label(), a.label(), a.label());
-    a.note("what tests a lock");
+    let (tests, decided, asked) = (a.label(), a.label(), a.label());
+    a.note("what tests a lock, or turns O_APPEND off");
     a.load(Size::B8, R::R1, R::R6, 8);
     a.mov32(R::R1, R::R1);
-    a.branch(Test::Eq, R::R1, F_GETLK, tests);
-    a.branch(Test::Ne, R::R1, F_OFD_GETLK, other);
-    a.bind(tests);
-    object(a, form);
-    let done = a.label();
-    ask(a, facts, form, Op::Lock, &[], done);
-    a.note("what turns O_APPEND off of a file that is open for writing");
-    a.bind(other);
+    a.mov(R::R2, bit(Op::Lock));
+    a.branch(Test::Eq, R::R1, F_GETLK, decided);
+    a.branch(Test::Eq, R::R1, F_OFD_GETLK, decided);
     a.branch(Test::Ne, R::R1, F_SETFL, pass);
     a.load(Size::B8, R::R1, R::R6, 16);
     a.alu(AluOp::And, R::R1, O_APPEND);
     a.branch(Test::Ne, R::R1, 0, pass);
+    a.mov(R::R2, bit(Op::Write));
+    a.bind(decided);
+    a.store(Size::B4, R::R10, WANTED, R::R2);
     object(a, form);
-    appending(a, loses, pass);
-    a.bind(loses);
-    ask(a, facts, form, Op::Write, &[(Arg::Flags, Source::FileFlags(FILE))], pass);
+    a.note("the latter of a file that is open for writing");
+    a.load(Size::B4, R::R1, R::R10, WANTED);
+    a.branch(Test::Eq, R::R1, bit(Op::Lock), asked);
+    appending(a, asked, pass);
+    a.bind(asked);
+    found(a, form, Ops::of(&[Op::Lock, Op::Write]));
+    a.note("plainly allowed");
+    plain(a, facts, Asked::Stored(WANTED), pass);
+    forget(a, R::R9, R::R1);
+    a.load(Size::B4, R::R1, R::R10, WANTED);
+    a.branch(Test::Eq, R::R1, bit(Op::Lock), tests);
+    arguments(a, Owner::Object, &[(Arg::Flags, Source::FileFlags(FILE))]);
+    answer(a, Op::Write);
+    a.exit();
+    a.bind(tests);
+    arguments(a, Owner::Object, &[]);
+    answer(a, Op::Lock);
+    a.exit();
+    a.note("allowed");
+    a.bind(pass);
+    a.mov(R::R0, 0);
+    a.exit();
 }
 
 /// Goes to `appending` if the file was opened for appending, else to `other`.

@@ -172,7 +172,9 @@ pub(super) fn entries(a: &mut Assembler, facts: Facts<'_>) {
 
 /// Emits the functions that they share.
 pub(super) fn functions(a: &mut Assembler, facts: Facts<'_>) {
-    scope::subject_now(a, facts);
+    for asker in [scope::Asker::ByAddress, scope::Asker::ByPointer] {
+        scope::subject_now(a, facts, asker);
+    }
     find::all(a, facts);
     access::named(a);
     climb::all(a, facts);

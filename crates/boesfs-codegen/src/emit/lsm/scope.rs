@@ -58,40 +58,81 @@ pub(super) fn in_scope(a: &mut Assembler, outside: Label) {
     a.bind(inside);
 }
 
+/// How the credentials of a task are read. For each pointer that is taken out of a task, the verifier searches all types of the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// By address, which loads fast.
+    ByAddress,
+    /// As pointers, which is asked fast: for what is asked most, opens and stat(2).
+    ByPointer,
+}
+
+impl Asker {
+    fn function(self) -> &'static str {
+        match self {
+            Asker::ByAddress => "subject_now",
+            Asker::ByPointer => "subject_often",
+        }
+    }
+}
+
 /// r0 = the class of the task: not below the number of classes if it has none. Changes r1 to r5.
-pub(super) fn class(a: &mut Assembler) {
+pub(super) fn class(a: &mut Assembler, asker: Asker) {
     let fixed = a.label();
     a.place(R::R1, Place::Data(Data::Session));
     a.load(Size::B4, R::R0, R::R1, session::CLASS as i16);
     a.branch32(Test::Ne, R::R0, session::EACH as i32, fixed);
     a.mov(R::R1, 0);
-    a.call("subject_now");
+    a.call(asker.function());
     a.mov32(R::R0, R::R0);
     a.bind(fixed);
 }
 
-/// `subject_now(0) -> class`: of the task, by the user and the groups that it acts as, and by what it executes.
+/// `subject_now(0) -> class`, `subject_often(0) -> class`: of the task, by the user and the groups that it acts as, and by what it executes.
 ///
 /// Registers: r6 its credentials, r7 the groups, r8 how many.
-pub(super) fn subject_now(a: &mut Assembler, facts: Facts<'_>) {
+pub(super) fn subject_now(a: &mut Assembler, facts: Facts<'_>, asker: Asker) {
     const WHO: i16 = -(who::BYTES as i16);
+    const WORD: i16 = WHO - 8;
     let at = |offset: usize| WHO + offset as i16;
-    a.function("subject_now");
+    a.function(asker.function());
     let (told, many) = (a.label(), a.label());
     a.note("user and group");
-    a.helper(Helper::GetCurrentTaskBtf);
-    a.load_field(Size::B8, R::R6, R::R0, Field::TASK_CRED);
     a.mov(R::R1, 0);
     for word in 0..who::BYTES / 8 {
         a.store(Size::B8, R::R10, at(8 * word), R::R1);
     }
-    a.load_field(Size::B4, R::R1, R::R6, Field::CRED_USER);
+    match asker {
+        Asker::ByPointer => {
+            a.helper(Helper::GetCurrentTaskBtf);
+            a.load_field(Size::B8, R::R6, R::R0, Field::TASK_CRED);
+        }
+        Asker::ByAddress => {
+            a.helper(Helper::GetCurrentTask);
+            a.mov(R::R6, R::R0);
+        }
+    }
+    // What cannot be read makes the task nobody, too.
+    let read = |a: &mut Assembler, to: Reg, from: Reg, field: Field, size: Size| {
+        if asker == Asker::ByPointer {
+            a.load_field(size, to, from, field);
+            return;
+        }
+        a.mov(R::R3, from);
+        peek_field(a, field, WORD, if size == Size::B8 { 8 } else { 4 });
+        a.branch(Test::Ne, R::R0, 0, many);
+        a.load(Size::B8, to, R::R10, WORD);
+    };
+    if asker == Asker::ByAddress {
+        read(a, R::R6, R::R6, Field::TASK_CRED, Size::B8);
+    }
+    read(a, R::R1, R::R6, Field::CRED_USER, Size::B4);
     a.store(Size::B4, R::R10, at(who::UID), R::R1);
-    a.load_field(Size::B4, R::R1, R::R6, Field::CRED_GROUP);
+    read(a, R::R1, R::R6, Field::CRED_GROUP, Size::B4);
     a.store(Size::B4, R::R10, at(who::GID), R::R1);
     a.note("supplementary groups, which stand after their number: too many, and this is nobody");
-    a.load_field(Size::B8, R::R7, R::R6, Field::CRED_GROUPS);
-    a.load_field(Size::B4, R::R8, R::R7, Field::GROUPS_COUNT);
+    read(a, R::R7, R::R6, Field::CRED_GROUPS, Size::B8);
+    read(a, R::R8, R::R7, Field::GROUPS_COUNT, Size::B4);
     a.branch(Test::Gt, R::R8, who::GROUPS_MAX as i32, many);
     a.store(Size::B4, R::R10, at(who::COUNT), R::R8);
     a.mov(R::R1, R::R10);

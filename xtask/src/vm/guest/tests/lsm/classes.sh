@@ -30,6 +30,7 @@ want 0 timeout 300 boesfs exec -v --hook lsm --cap setuid --cap setgid policy.bf
     as() { setpriv --reuid "$1" --regid "$1" "$2" "$3" sh -c "$4" 2>/dev/null; }
     cat users 2>/dev/null && wrong root reads
     as 1000 --groups 50 "cat users groups both" || wrong alice reads
+    as 1000 --groups 1,2,3,4,5,6,50 "cat users groups both" || wrong alice reads by the last of her groups
     as 1000 --groups 50 "echo x >written" && wrong alice writes
     as 1000 --groups 1000 "cat groups" && wrong alice reads without the group
     as 1001 --groups 50 "echo bob >written; cat groups" || wrong bob writes
