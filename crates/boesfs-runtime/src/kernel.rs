@@ -59,6 +59,15 @@ pub enum KernelError {
     },
 }
 
+/// The version of the kernel and its patch level, such as 6 and 12; of what is not known, 0.
+#[must_use]
+pub fn version() -> (u32, u32) {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
 fn place(line: &Option<String>) -> String {
     line.as_ref().map_or(String::new(), |line| format!(" at `{line}`"))
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use boesfs_runtime::hook::Hook;
+use boesfs_runtime::kernel::version;
 
 use super::arena::{Arena, Guard, as_refused, dig};
 use super::together;
@@ -16,6 +17,8 @@ pub(super) enum Outcome {
     Stopped(&'static str),
     /// As `Stopped`, word for word: for the hook that it is said for.
     StoppedBy(&'static str),
+    /// As `Stopped`; or in the second way by a kernel before this version, which lacks the call or keeps it to the privileged.
+    StoppedSince((u32, u32), &'static str, &'static str),
     /// As `Stopped`; natively there is nothing to get through to, for this reason.
     StoppedWithoutControl(&'static str, #[expect(dead_code, reason = "for the reader of the table")] &'static str),
     /// It gets through, for this reason: a documented limit, or no attack.
@@ -47,7 +50,12 @@ pub(super) fn attack_by_hook(
 /// Runs an attack both ways and returns its run under the policy.
 pub(super) fn attack(name: &str, cell: &str, guard: Guard, outcome: Outcome) -> Run {
     let cell = word(cell);
-    if !matches!(outcome, Outcome::StoppedWithoutControl(..)) && controlled() {
+    let is_native = match outcome {
+        Outcome::StoppedWithoutControl(..) => false,
+        Outcome::StoppedSince(since, ..) => version() >= since,
+        _ => true,
+    };
+    if is_native && controlled() {
         let run = free(&Arena::new(guard), name, &cell);
         assert_eq!(run.status, 0, "without a policy, this attack must get through: {run:#?}");
     }
@@ -68,6 +76,8 @@ fn judge(outcome: Outcome, run: &Run, before: &str, after: &str) {
     match outcome {
         Outcome::ThroughUnless(absent, _) if run.status == 10 => judge(Outcome::Stopped(absent), run, before, after),
         Outcome::ThroughUnless(_, reason) => judge(Outcome::Through(reason), run, before, after),
+        Outcome::StoppedSince(since, how, _) if version() >= since => judge(Outcome::Stopped(how), run, before, after),
+        Outcome::StoppedSince(_, _, how) => judge(Outcome::StoppedBy(how), run, before, after),
         Outcome::Stopped(how) | Outcome::StoppedBy(how) | Outcome::StoppedWithoutControl(how, _) => {
             let how = if matches!(outcome, Outcome::StoppedBy(_)) { how.to_owned() } else { as_refused(how) };
             assert_eq!((run.status, run.last_line()), (10, format!("stopped: {how}").as_str()), "{run:#?}");

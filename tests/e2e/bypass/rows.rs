@@ -3,7 +3,7 @@
 
 use super::arena::Guard::{Agent, Function, Ledger, Spoof};
 use super::attack::Outcome::{
-    self, Killed, NeverStarted, Stopped, StoppedBy, StoppedWithoutControl, Through, ThroughUnless,
+    self, Killed, NeverStarted, Stopped, StoppedBy, StoppedSince, StoppedWithoutControl, Through, ThroughUnless,
 };
 
 /// Where listings are not filtered and walking is not asked about, refusals tell what is there.
@@ -32,7 +32,7 @@ attacks! {
     c01_hard_link(Agent) {
         ci => Stopped("linkat: EACCES");
         secret => Stopped("linkat: ENOENT");
-        empty_path => Stopped("linkat: EACCES");
+        empty_path => StoppedSince((6, 10), "linkat: EACCES", "linkat: ENOENT");
         magic_link => Stopped("linkat: EACCES");
         into_hooks => Stopped("link: EACCES");
     }
@@ -127,7 +127,7 @@ attacks! {
     c09_metadata(Agent) {
         chmod => Stopped("chmod: EACCES");
         fchmod => Stopped("fchmod: EACCES");
-        fchmodat2 => Stopped("syscall: EACCES");
+        fchmodat2 => StoppedSince((6, 6), "syscall: EACCES", "syscall: ENOSYS");
         chown => Stopped("chown: EACCES");
         fchown => Stopped("fchown: EACCES");
         utimes => Stopped("utimes: EACCES");

@@ -39,9 +39,9 @@ impl Lower {
     pub(crate) const fn modules(self) -> &'static [&'static str] {
         match self {
             Self::Tmpfs => &[],
-            Self::Ext4 => &["virtio_blk", "ext4"],
-            Self::Xfs => &["virtio_blk", "xfs"],
-            Self::Btrfs => &["virtio_blk", "btrfs"],
+            Self::Ext4 => &["virtio_pci", "virtio_blk", "ext4"],
+            Self::Xfs => &["virtio_pci", "virtio_blk", "xfs"],
+            Self::Btrfs => &["virtio_pci", "virtio_blk", "btrfs"],
             Self::Overlayfs => &["overlay"],
         }
     }

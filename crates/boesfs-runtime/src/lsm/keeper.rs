@@ -40,6 +40,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_name};
 
 use super::family::{Seat, Stay, Told};
 use super::{Cgroup, LsmError, system};
+use crate::kernel::version;
 use crate::sandbox::sys::{self, Fork, Lineage, SignalSet};
 
 /// More descriptors than a policy has programs, and program arrays besides.
@@ -272,10 +273,7 @@ fn linger(stay: &Stay) -> io::Result<()> {
 fn may_linger() -> bool {
     /// `PROC_PID_INIT_INO` of `linux/proc_ns.h`
     const FIRST: u64 = 0xefff_fffc;
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    version >= (6, 9) || std::fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST)
+    version() >= (6, 9) || std::fs::metadata("/proc/self/ns/pid").is_ok_and(|namespace| namespace.ino() == FIRST)
 }
 
 /// What keeps programs judging.
