@@ -53,7 +53,7 @@ impl Lower {
     pub(crate) fn disk(self, directory: &Path) -> Result<Option<PathBuf>> {
         let mkfs: &[&str] = match self {
             Self::Tmpfs | Self::Overlayfs => return Ok(None),
-            Self::Ext4 => &["mkfs.ext4", "-q", "-F"],
+            Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-i", "4096"],
             Self::Xfs => &["mkfs.xfs", "-q", "-f"],
             Self::Btrfs => &["mkfs.btrfs", "-q", "-f"],
         };
