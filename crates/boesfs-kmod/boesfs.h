@@ -342,6 +342,13 @@ int boesfs_getattr(struct mnt_idmap *idmap, const struct path *path, struct ksta
 int boesfs_setattr(struct mnt_idmap *idmap, struct dentry *dentry, struct iattr *attr);
 int boesfs_permission(struct mnt_idmap *idmap, struct inode *inode, int mask);
 
+/* Whether the file system has its own rules for this name, or for those in this directory. */
+static inline bool boesfs_has_own_names(const struct dentry *dentry)
+{
+	return (dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE)) ||
+	       (d_is_positive(dentry) && IS_CASEFOLDED(d_inode(dentry)));
+}
+
 /* dir.c */
 extern const struct dentry_operations boesfs_dentry_operations;
 extern const struct file_operations boesfs_dir_operations;

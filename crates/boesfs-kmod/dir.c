@@ -20,8 +20,8 @@ void boesfs_set_lower(struct dentry *dentry, struct dentry *lower)
 /* What cannot be stacked upon: the kernel would have to be told of other rules for names. */
 static bool boesfs_is_weird(struct dentry *lower)
 {
-	return lower->d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT | DCACHE_OP_HASH |
-				 DCACHE_OP_COMPARE);
+	return (lower->d_flags & (DCACHE_NEED_AUTOMOUNT | DCACHE_MANAGE_TRANSIT)) ||
+	       boesfs_has_own_names(lower);
 }
 
 /* The inode of @dentry, whose object below is @lower, and the policy and state for which it was chosen. */
@@ -94,6 +94,9 @@ struct dentry *boesfs_lookup(struct inode *dir, struct dentry *dentry, unsigned 
 
 	if (dentry->d_name.len > NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
+	/* It may have begun to fold names after it was found. */
+	if (unlikely(boesfs_has_own_names(parent)))
+		return ERR_PTR(-EREMOTE);
 	if (!boesfs_is_somebody(sbi))
 		return ERR_PTR(-EACCES);
 	old = boesfs_override(dir->i_sb);

@@ -129,7 +129,8 @@ static int boesfs_check_lower(struct fs_context *fc, const struct path *path)
 		return invalf(fc, "boesfs: idmapped mounts are not supported below");
 	if (sb->s_user_ns != &init_user_ns)
 		return invalf(fc, "boesfs: the lower file system belongs to a user namespace");
-	if (path->dentry->d_flags & (DCACHE_OP_HASH | DCACHE_OP_COMPARE))
+	/* Also one that could fold names, and does so nowhere yet: any directory can be made to at any time. */
+	if (boesfs_has_own_names(path->dentry) || sb_has_encoding(sb))
 		return invalf(fc, "boesfs: the lower file system has its own rules for names (case folding)");
 	return 0;
 }

@@ -224,11 +224,12 @@ impl Lab {
         let mut bytes = self.shared.clone();
         let mut modules: Vec<&str> = self.lower.iter().flat_map(|lower| lower.modules()).copied().collect();
         if self.hook == "kmod" {
-            // For disks that fail, and what tmpfs has not.
-            modules.extend(["loop", "dm_mod", "ext4"]);
+            // For disks that fail, what tmpfs has not, and what is stacked.
+            modules.extend(["loop", "dm_mod", "ext4", "overlay"]);
         }
         bytes.extend(suite::modules(image, &modules)?);
         if self.hook == "kmod" {
+            bytes.extend(suite::disk(image)?);
             bytes.extend(suite::module(&module::build(image, &self.directory)?)?);
         }
         write(&initramfs, &bytes)?;

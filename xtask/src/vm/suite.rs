@@ -84,7 +84,7 @@ const READ_BY_TESTS: [&str; 4] = ["examples", "tests/conformance", "tests/real",
 
 /// Programs of this machine's that the bypass programs use, where busybox has others by the same names, and what whole jobs are
 /// done with.
-const TOOLS: [&str; 26] = [
+const TOOLS: [&str; 27] = [
     "timeout",
     "setpriv",
     "unshare",
@@ -111,6 +111,7 @@ const TOOLS: [&str; 26] = [
     "bpftool",
     "dmsetup",
     "mkfs.ext4",
+    "chattr",
 ];
 
 /// Names by which git starts itself.
@@ -280,13 +281,26 @@ pub(crate) fn archive(hook: &str, script: Option<&str>) -> Result<Vec<u8>> {
 /// # Errors
 /// A module cannot be read.
 pub(crate) fn modules(image: &Image, more: &[&str]) -> Result<Vec<u8>> {
-    let mut archive = Archive::default();
     let names: Vec<&str> = MODULES.iter().chain(more).copied().collect();
-    for (index, path) in image.with_needed(&names)?.iter().enumerate() {
+    files(image, &names, "lab/modules")
+}
+
+/// The archive with the modules of a disk in the guest's memory, and what they need, which one test loads by itself.
+///
+/// # Errors
+/// A module cannot be read.
+pub(crate) fn disk(image: &Image) -> Result<Vec<u8>> {
+    files(image, &["scsi_debug", "sd_mod"], "lab/apart")
+}
+
+/// Modules and what they need, in the order of loading.
+fn files(image: &Image, names: &[&str], place: &str) -> Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for (index, path) in image.with_needed(names)?.iter().enumerate() {
         // The kernel sees by itself whether the file is compressed; the guest loads what is called `*.ko`.
         let name = file_name(path);
         let name = name.trim_end_matches(".xz");
-        archive.file(&format!("lab/modules/{index:02}-{name}"), 0o644, &read(path)?)?;
+        archive.file(&format!("{place}/{index:02}-{name}"), 0o644, &read(path)?)?;
     }
     archive.finish()
 }
