@@ -69,7 +69,10 @@ struct boesfs_ops {
 	u32 pad;
 	char name[BOESFS_POLICY_NAME];
 
-	/* The module's own; zero in what is registered. The policy's address names it, and is never followed. */
+	/*
+	 * The module's own; zero in what is registered. The policy's address
+	 * names it, and is never followed.
+	 */
 	u64 generation;
 	unsigned long policy;
 };
@@ -82,7 +85,7 @@ struct boesfs_policy {
 	/* Names the registration; never followed. */
 	struct bpf_link *link;
 	struct boesfs_ops *ops;
-	/* How many names move in its mounts, and whether none may begin to: see boesfs_start_move(). */
+	/* How many names move in its mounts, and whether none may begin to. */
 	unsigned int moves;
 	bool still;
 	char name[BOESFS_POLICY_NAME];
@@ -92,7 +95,7 @@ struct boesfs_sb {
 	/* A private clone of the lower mount. */
 	struct vfsmount *mnt;
 	const struct cred *cred;
-	/* Changed by remounting, while nothing moves in it: under boesfs_policies_lock and boesfs_moves_lock. */
+	/* Changed by remounting: under boesfs_policies_lock and boesfs_moves_lock. */
 	struct boesfs_policy *policy;
 	/* In the list of the policy's mounts. */
 	struct list_head mount;

@@ -21,7 +21,10 @@
 
 DEFINE_SRCU(boesfs_srcu);
 
-/* Guards the list of policies, their members, and which mounts they have; taken before boesfs_moves_lock. */
+/*
+ * Guards the list of policies, their members, and which mounts they have.
+ * Taken before boesfs_moves_lock.
+ */
 static DEFINE_MUTEX(boesfs_policies_lock);
 static LIST_HEAD(boesfs_policies);
 static u32 boesfs_last_generation;
@@ -123,7 +126,8 @@ static int boesfs_hold_still(struct boesfs_policy *policy)
 	left = wait_event_killable_timeout(boesfs_moves_wait, boesfs_try_still(policy),
 					   BOESFS_PATIENCE);
 	if (left > 0) {
-		left = wait_event_killable_timeout(boesfs_moves_wait, boesfs_is_quiet(policy), left);
+		left = wait_event_killable_timeout(boesfs_moves_wait, boesfs_is_quiet(policy),
+						   left);
 		if (left <= 0)
 			boesfs_let_move(policy);
 	}

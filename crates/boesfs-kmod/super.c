@@ -38,7 +38,8 @@ enum { OPT_LOWER, OPT_POLICY, OPT_AT, OPT_CLASS, OPT_TAG };
 static int boesfs_param_is_policy(struct p_log *log, const struct fs_parameter_spec *spec,
 				  struct fs_parameter *param, struct fs_parse_result *result)
 {
-	if (param->type == fs_value_is_file || (param->type == fs_value_is_string && *param->string))
+	if (param->type == fs_value_is_file ||
+	    (param->type == fs_value_is_string && *param->string))
 		return 0;
 	return inval_plog(log, "boesfs: policy= is a name, or a descriptor of a policy's BPF link");
 }
@@ -129,7 +130,7 @@ static int boesfs_check_lower(struct fs_context *fc, const struct path *path)
 		return invalf(fc, "boesfs: idmapped mounts are not supported below");
 	if (sb->s_user_ns != &init_user_ns)
 		return invalf(fc, "boesfs: the lower file system belongs to a user namespace");
-	/* Also one that could fold names, and does so nowhere yet: any directory can be made to at any time. */
+	/* Also one that does so nowhere yet: a directory can be made to at any time. */
 	if (boesfs_has_own_names(path->dentry) || sb_has_encoding(sb))
 		return invalf(fc, "boesfs: the lower file system has its own rules for names (case folding)");
 	return 0;
