@@ -365,13 +365,12 @@ const DIFFERENCES: &[(Hook, &str, i32)] = &[
 /// Ways that a hook does not ask about unless it is told to: `--judge-access`, which `lsm/ways` tries.
 const UNASKED: &[(Hook, &str)] = &[(Hook::Lsm, "stat.access"), (Hook::Lsm, "stat.faccessat2")];
 
-/// A way that kernels before this version keep to who has CAP_DAC_READ_SEARCH, which nobody has here.
-const PRIVILEGED_BEFORE: (&str, (u32, u32)) = ("link.empty_path", (6, 10));
+/// Ways that kernels before a version lack, or keep to who has CAP_DAC_READ_SEARCH, which nobody has here.
+const SINCE: &[(&str, (u32, u32))] = &[("chmod.fchmodat2", (6, 6)), ("link.empty_path", (6, 10))];
 
 /// Whether the hook does not ask about this way, though it does about its operation.
 pub(crate) fn unasked(hook: Hook, way: &str) -> bool {
-    let (privileged, since) = PRIVILEGED_BEFORE;
-    UNASKED.contains(&(hook, way)) || (way == privileged && version() < since)
+    UNASKED.contains(&(hook, way)) || SINCE.iter().any(|(newer, since)| *newer == way && version() < *since)
 }
 
 fn excused(hook: Hook, way: &str, errno: i32) -> bool {
