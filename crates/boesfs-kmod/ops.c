@@ -66,10 +66,10 @@ static struct boesfs_policy *boesfs_try_move(struct boesfs_sb *sbi)
 struct boesfs_policy *boesfs_start_move(struct super_block *sb)
 {
 	struct boesfs_policy *policy;
+	int err;
 
-	if (wait_event_killable(boesfs_moves_wait, (policy = boesfs_try_move(boesfs_sb(sb)))))
-		return ERR_PTR(-EINTR);
-	return policy;
+	err = wait_event_killable(boesfs_moves_wait, (policy = boesfs_try_move(boesfs_sb(sb))));
+	return err ? ERR_PTR(-EINTR) : policy;
 }
 
 void boesfs_end_move(struct boesfs_policy *policy)
