@@ -64,6 +64,24 @@ P
     done
 }
 
+# registered OBJECT DIR: bpftool registers the object's policy with the module, by a pin in a directory for pins.
+registered() {
+    # Version 7.5 ends by a signal when it tells what it has registered, if that belongs to a module.
+    bpftool struct_ops register "$1" "$2" >said 2>&1 || true
+    [ -e "$2/boesfs_policy" ] || { cat said; fail "$1 is not registered"; }
+}
+
+# unused: nothing holds the module, and it leaves nothing: it is taken out, and put back. What holds it may take some time to go.
+unused() {
+    for try in $(seq 100); do
+        rmmod boesfs 2>/dev/null && break
+        usleep 100000
+    done
+    [ ! -d /sys/module/boesfs ] || fail "the module is still used: $(lsmod | grep boesfs)"
+    ! grep -q '^boesfs' /proc/slabinfo || fail "a cache is left: $(grep '^boesfs' /proc/slabinfo)"
+    insmod /lab/modules/99-boesfs.ko
+}
+
 # binder: a program by which mounts get their policy by a descriptor, binder.py in this directory:
 #   mount LOWER WHERE POLICY    by fsopen(2), of class 0
 #   remount WHERE POLICY        by fspick(2)
@@ -132,25 +150,23 @@ def judged(lower, where, policy):
     except OSError as error:
         refused(context, error)
 
-def again(where, policy):
+def rebind(where, give_it):
     context = call(433, -100, where.encode(), 0)
     try:
-        give(context, policy)
+        give_it(context)
         call(431, context, 7, None, None, 0)
     except OSError as error:
         refused(context, error)
+    os.close(context)
+
+def again(where, policy):
+    rebind(where, lambda context: give(context, policy))
 
 def swing(where, until, *policies):
     links = [held(int(policy.removeprefix("agent:"))) for policy in policies]
     count = 0
     while not os.path.exists(until):
-        context = call(433, -100, where.encode(), 0)
-        try:
-            call(431, context, 5, b"policy", None, links[count % 2])
-            call(431, context, 7, None, None, 0)
-        except OSError as error:
-            refused(context, error)
-        os.close(context)
+        rebind(where, lambda context: call(431, context, 5, b"policy", None, links[count % 2]))
         count += 1
     print(count)
 

@@ -74,9 +74,4 @@ want 1 ls /srv/judged 2>refusal
 want 0 wait "$opener"
 want 0 umount /srv/judged
 umount /srv/links
-for try in $(seq 100); do
-    rmmod boesfs 2>/dev/null && break
-    usleep 100000
-done
-[ ! -d /sys/module/boesfs ] || fail "the module is still used: $(lsmod | grep boesfs)"
-insmod /lab/modules/99-boesfs.ko
+unused

@@ -12,19 +12,17 @@ for place in x/d y/e; do
     for file in secret plain; do echo $file >$dir/lower/$place/$file; done
 done
 echo text >$dir/lower/file
-# registered NAME TEXT: registers the policy by a pin.
-registered() {
+# policy NAME TEXT: registers it by a pin.
+policy() {
     echo "policy $1; default allow; $2" >$1.bfs
     want 0 boesfsc compile $1.bfs -o $1.o
     mkdir -p /srv/links/$1
-    # Version 7.5 ends by a signal when it tells what it has registered, if that belongs to a module.
-    bpftool struct_ops register $1.o /srv/links/$1 >said 2>&1 || true
-    [ -e /srv/links/$1/boesfs_policy ] || { cat said; fail "$1 is not registered"; }
+    registered $1.o /srv/links/$1
 }
-registered open ''
-registered shut 'deny read, list on "/file"; deny list on "/y/"; hide stat on "/x/d/plain";'
-registered apart 'deny read on "/x/**/secret";'
-registered many 'role reader { deny read on "/file"; } user 1000 : reader;'
+policy open ''
+policy shut 'deny read, list on "/file"; deny list on "/y/"; hide stat on "/x/d/plain";'
+policy apart 'deny read on "/x/**/secret";'
+policy many 'role reader { deny read on "/file"; } user 1000 : reader;'
 in_force() {
     grep -q " $dir/judged boesfs .*policy=$1,class=0 " /proc/mounts || fail "not $1: $(grep boesfs /proc/mounts)"
 }
@@ -108,7 +106,7 @@ refused cat $dir/judged/file
 [ "$(cat $dir/judged/y/e/plain)" = plain ] || fail "what is allowed is not"
 
 # By a descriptor; and what is remembered of the first time is not believed at the second.
-registered other ''
+policy other ''
 want 0 python3 binder.py remount $dir/judged link:/srv/links/other/boesfs_policy
 in_force other
 step other
@@ -148,7 +146,7 @@ for option in lower=/srv at=/srv class=1 tag=9; do
     in_force shut
 done
 # The same policy twice in one stack, from above and from below.
-registered upper ''
+policy upper ''
 want 0 mount -t boesfs -o lower=$dir/judged,policy=upper,class=0 none $dir/above
 stays name:upper 'boesfs: a mount over this one has the same policy'
 if python3 binder.py remount $dir/above name:shut >said; then fail "remounted above"; fi
@@ -243,10 +241,4 @@ tell end-two
 want 0 wait $two
 refused cat /srv/over/late
 umount /srv/over
-for try in $(seq 100); do
-    rmmod boesfs 2>/dev/null && break
-    usleep 100000
-done
-[ ! -d /sys/module/boesfs ] || fail "the module is still used: $(lsmod | grep boesfs)"
-! grep -q '^boesfs' /proc/slabinfo || fail "a cache is left: $(grep '^boesfs' /proc/slabinfo)"
-insmod /lab/modules/99-boesfs.ko
+unused
